@@ -1,0 +1,52 @@
+# Two commands do everything: `make check` and `make test`. Each sets up what it needs first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: setup check test lab doctor lint bench lock clean stop
+
+setup: $(VENV)/.ready
+
+# uv comes from a wheel, so a machine with Python and make needs nothing else.
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed; found " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11 and run make again.")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install uv
+	@echo "Installing the locked packages into $(VENV) ..."
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes --requirements requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/labs setup
+	@touch $@
+
+check: setup
+	@$(BIN)/grader check
+
+test: setup
+	@$(BIN)/ruff check --quiet labs_lib datasets grader tests benchmarks
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m pytest tests
+
+lab: setup
+	@$(BIN)/labs lab
+
+doctor: setup
+	@$(BIN)/labs doctor
+
+stop: setup
+	@$(BIN)/labs stop
+
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+lint: setup
+	$(BIN)/ruff check labs_lib datasets grader tests benchmarks
+	$(BIN)/ruff format --check labs_lib datasets grader tests benchmarks
+	$(BIN)/mypy
+
+# Regenerates the lock from pyproject.toml (hash-pinned, every platform).
+lock:
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
+
+clean: 
+	-@test -x $(BIN)/labs && $(BIN)/labs stop
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,11 @@
+"""The course's tables: real data, varied by a seed. `build` gives content, `materialise` files."""
+
+from datasets.store import build, content_digest, materialise
+from datasets.tables import TABLES, TableSpec
+
+__all__ = ["TABLES", "TableSpec", "build", "content_digest", "describe", "materialise"]
+
+
+def describe() -> list[TableSpec]:
+    """All course tables, by name."""
+    return [TABLES[name] for name in sorted(TABLES)]

@@ -1,0 +1,126 @@
+"""The `grader` command for instructors and CI."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from grader import course
+from grader.console import Progress, summary
+from grader.drift import drift
+from grader.outcome import Failure, Outcome
+from grader.report import write_report
+from grader.run import build_module, check_module, write_expected
+from labs_lib.errors import LabsError
+
+app = typer.Typer(
+    help="Build, run and judge the course's notebooks.", no_args_is_help=True, add_completion=False
+)
+
+ModuleName = Annotated[
+    str | None, typer.Argument(help="One module, such as 01_optimization; all by default.")
+]
+Root = Annotated[Path | None, typer.Option("--root", help="The course's folder; found from here by default.")]
+
+
+@app.command()
+def check(
+    module: ModuleName = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Repeat a run; a fresh random seed by default.")
+    ] = None,
+    root: Root = None,
+) -> None:
+    """Run every solution under a fresh seed, replay every committed notebook, and report."""
+    with _session(root) as (folder, console, progress):
+        used = secrets.randbelow(2**31 - 1) + 1 if seed is None else seed
+        console.print(f"Seed {used} (repeat with: grader check --seed {used})", highlight=False)
+        outcomes: list[Outcome] = []
+        unwritten: list[str] = []
+        for each in course.chosen(folder, module):
+            if not each.written:
+                unwritten.append(each.name)
+                console.print(f"{each.name} not yet written", style="dim", highlight=False)
+                continue
+            outcomes += check_module(folder, each, used, progress)
+        progress.status.stop()
+        console.print(summary(outcomes, unwritten))
+        console.print(
+            f"Report: {write_report(folder, outcomes, unwritten, used)}", soft_wrap=True, highlight=False
+        )
+        _end(console, [failure for outcome in outcomes for failure in outcome.failures])
+
+
+@app.command()
+def build(
+    module: ModuleName = None,
+    execute: Annotated[bool, typer.Option(help="Run the solution and store its outputs.")] = True,
+    root: Root = None,
+) -> None:
+    """Build the instructor notebooks from solutions/*.py, and the learner notebooks from them."""
+    with _session(root) as (folder, console, progress):
+        failures: list[Failure] = []
+        for each in course.chosen(folder, module):
+            if each.written:
+                failures += build_module(folder, each, execute, progress)
+                for path in (course.solution_file(folder, each.name), course.learner_file(folder, each.name)):
+                    console.print(f"Built {path.relative_to(folder)}", highlight=False)
+        _end(console, failures)
+
+
+@app.command(name="drift")
+def drift_command(root: Root = None) -> None:
+    """Compare the committed notebooks with a fresh build; changes nothing."""
+    with _session(root) as (folder, console, progress):
+        progress.status.update("Building afresh and comparing")
+        sentences = drift(folder)
+        for sentence in sentences:
+            console.print(Text(sentence, style="red"), soft_wrap=True)
+        if sentences:
+            raise typer.Exit(1)
+        console.print("No drift: the committed notebooks are what their sources build.")
+
+
+@app.command()
+def expected(module: ModuleName = None, root: Root = None) -> None:
+    """Run the solutions with seed 0 and store their answers' digests in datasets/expected/."""
+    with _session(root) as (folder, console, progress):
+        for each in course.chosen(folder, module):
+            if each.written:
+                path = write_expected(folder, each, progress)
+                console.print(f"Wrote {path.relative_to(folder)}", highlight=False)
+
+
+@contextlib.contextmanager
+def _session(root: Path | None) -> Iterator[tuple[Path, Console, Progress]]:
+    """Give a command its folder and console; turn a LabsError or Ctrl-C into a line and an exit code."""
+    console = Console()
+    try:
+        folder = root.resolve() if root else course.find_root()
+        with console.status("Starting") as status:
+            yield folder, console, Progress(console, status)
+    except LabsError as error:
+        console.print(Text(str(error), style="bold red"), soft_wrap=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.print(Text("Interrupted; kernels are stopped and nothing was stored.", style="red"))
+        raise typer.Exit(130) from None
+
+
+def _end(console: Console, failures: list[Failure]) -> None:
+    """Close with one red line for the first failure, which is the one to look at, and exit code 1."""
+    if failures:
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        console.print(Text(f"FAILED {failures[0]}{more}", style="bold red"), soft_wrap=True)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,53 @@
+"""What a run prints while it goes on: a line per step, a status line on a terminal, red for what fails."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from grader.notebook import Place
+from grader.outcome import Failure, Outcome, StepRun
+
+
+class Progress:
+    """Prints a run as it happens; the status line appears on a terminal only."""
+
+    def __init__(self, console: Console, status: Status) -> None:
+        self.console, self.status = console, status
+
+    def cell(self, place: Place) -> None:
+        """Show where the run is."""
+        self.status.update(f"{place}".replace("[", r"\["))
+
+    def step(self, run: StepRun) -> None:
+        """Print a finished step's line."""
+        name = f"{run.module} {run.step} {run.title}"
+        line = f"{name:<72} {run.points:g}/{run.max_points:g} {run.status:<7} {run.seconds:6.1f} s"
+        self.console.print(Text(line, style="" if run.ok else "red"), soft_wrap=True)
+
+    def failure(self, failure: Failure) -> None:
+        """Print a failure at once: the run may go on for minutes."""
+        self.console.print(Text(f"  {failure.place}: {failure.sentence}", style="red"), soft_wrap=True)
+
+
+def summary(outcomes: list[Outcome], unwritten: list[str]) -> Table:
+    """Return the closing table: one row per module and stage."""
+    table = Table("Module", "Stage", "Steps", "Points", "Seconds", "Result", title="grader check")
+    for outcome in outcomes:
+        good = sum(step.ok for step in outcome.steps)
+        points = sum(step.points for step in outcome.steps)
+        full = sum(step.max_points for step in outcome.steps)
+        stage = outcome.stage if outcome.seed is None else f"{outcome.stage} {outcome.seed}"
+        table.add_row(
+            outcome.module,
+            stage,
+            f"{good}/{len(outcome.steps)}",
+            f"{points:g}/{full:g}",
+            f"{outcome.seconds:.1f}",
+            Text("pass", "green") if outcome.ok else Text("FAIL", "bold red"),
+        )
+    for name in unwritten:
+        table.add_row(name, "not yet written", "", "", "", "")
+    return table

@@ -1,0 +1,24 @@
+"""What the course's notebooks import. Names load on first use: a command that needs no Spark never imports it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "LabsError": "labs_lib.errors",
+    "bars": "labs_lib.plots",
+    "check": "labs_lib.check",
+    "measure": "labs_lib.spark_ui",
+    "open_lab": "labs_lib.lab",
+    "progress": "labs_lib.progress",
+    "ranges": "labs_lib.plots",
+    "run_pipeline": "labs_lib.pipelines",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'labs_lib' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,143 @@
+"""`check("1a.1")`: collect a step's evidence, judge it, show the verdict, keep it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from importlib import import_module, resources
+from typing import Any
+
+from pyspark.errors import PySparkException
+
+from labs_lib import cards, lab, progress, registry, settings
+from labs_lib.errors import LabsError
+from labs_lib.evidence import Evidence, Unusable, capture, first_line
+from labs_lib.registry import Step
+from labs_lib.verdict import Finding, Verdict, settle
+
+Observe = Callable[[lab.Lab, Mapping[str, Any]], dict[str, Any]]
+Judge = Callable[[Evidence], Iterable[Finding]]
+
+
+def check(step_id: str) -> Verdict:
+    """Check the answers of a step in the calling notebook; the verdict shows itself as a card.
+
+    Names are looked up in the caller's variables and in the open lab's database. Raises LabsError if there is no such
+    step or no lab is open. Never raises for a wrong answer, writes nothing to stderr, changes nothing that it checks.
+    """
+    namespace = sys._getframe(1).f_globals
+    step = registry.step(step_id)
+    opened = lab.current()
+    started = time.perf_counter()
+    evidence = observe(step, namespace, opened)
+    evidence.save(opened.folder / "evidence")
+    verdict = judge(step, evidence, expected_digests(step, opened.seed))
+    verdict = _blame_earlier_step(verdict, step, opened).timed(time.perf_counter() - started)
+    progress.record(verdict, opened.seed, opened.folder.parent)
+    if not _in_kernel():
+        print(cards.text(verdict))
+        return _Quiet(**vars(verdict))
+    return verdict
+
+
+def observe(step: Step, namespace: Mapping[str, Any], opened: lab.Lab) -> Evidence:
+    """All evidence of a step: the captured answers, and what the engine did with them.
+
+    What goes wrong while observing is the learner's answer failing, and becomes a problem with a sentence.
+    """
+    evidence = capture(step, namespace, opened)
+    if evidence.missing or evidence.problems:
+        return evidence
+    function: Observe | None = _functions(step)[0]
+    if function is None:
+        return evidence
+    try:
+        return replace(evidence, observed=json.loads(json.dumps(function(opened, namespace), default=str)))
+    except (LabsError, Unusable, PySparkException) as error:
+        return replace(evidence, problems={"": first_line(error)})
+    except Exception as error:  # the learner's own function or query, whose exceptions can be any
+        return replace(evidence, problems={"": f"Your answer raised {type(error).__name__}: {first_line(error)}"})
+
+
+def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) -> Verdict:
+    """The verdict on a step's evidence: a pure function, the same in the notebook and in the grader.
+
+    `expected` holds digests of the solution's answers under the same seed, or is None where nobody has run it.
+    """
+    names = ", ".join(f"`{name}`" for name in evidence.missing)
+    if evidence.missing and len(evidence.missing) + len(evidence.problems) >= len(step.answers):
+        sentence = f"No answer yet: {names} {'is' if len(evidence.missing) == 1 else 'are'} not there."
+        return Verdict(step.id, step.title, "unanswered", 0, step.points, sentence, hints=step.hints)
+    if evidence.missing or evidence.problems:
+        sentences = [*evidence.problems.values(), *([f"Still missing: {names}."] if names else [])]
+        return Verdict(step.id, step.title, "fail", 0, step.points, " ".join(sentences), hints=step.hints)
+    function: Judge = _functions(step)[1]
+    findings = list(function(evidence))
+    for name in step.compare:
+        if expected is not None:
+            same = evidence.digests.get(name) == expected.get(name)
+            findings.append(
+                Finding(
+                    f"`{name}` is right",
+                    same,
+                    "the content that the task asks for",
+                    "exactly that" if same else "something else",
+                    "" if same else "Read the task's definition once more, and look at the rows that you have.",
+                    weight=2,
+                )
+            )
+    return settle(step.id, step.title, step.points, findings, step.hints)
+
+
+def expected_digests(step: Step, seed: int) -> dict[str, str] | None:
+    """Digests of the solution's answers: from LABS_EXPECTED if set, for seed 0 from `datasets/expected`, else None."""
+    module = registry.module_of(step.id).name
+    folder = settings.expected()
+    if folder is not None:
+        source = folder / f"{module}.json"
+        text = source.read_text() if source.exists() else ""
+    elif seed == 0:
+        resource = resources.files("datasets") / "expected" / f"{module}.json"
+        text = resource.read_text() if resource.is_file() else ""
+    else:
+        text = ""
+    return json.loads(text).get(step.id) if text else None
+
+
+def _functions(step: Step) -> tuple[Observe | None, Judge]:
+    """`observe_1a_1` (if the step needs one) and `judge_1a_1` from the exercise's module in `labs_lib.checks`."""
+    checks = import_module(f"labs_lib.checks.exercise_{step.id.split('.')[0]}")
+    suffix = step.id.replace(".", "_")
+    return getattr(checks, f"observe_{suffix}", None), getattr(checks, f"judge_{suffix}")
+
+
+def _blame_earlier_step(verdict: Verdict, step: Step, opened: lab.Lab) -> Verdict:
+    """Where a step that this one builds on is unsolved, say so instead of listing what follows from it."""
+    if verdict.passed or not step.needs:
+        return verdict
+    solved = progress.load(opened.folder.parent)
+    unsolved = [need for need in step.needs if solved.get(need, {}).get("status") != "pass"]
+    if not unsolved:
+        return verdict
+    first = registry.step(unsolved[0])
+    sentence = f"This step builds on {first.id} ({first.title}), which is not solved yet. Solve that one first."
+    return replace(verdict, status="blocked", sentence=sentence, findings=(), hints=())
+
+
+def _in_kernel() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+class _Quiet(Verdict):
+    """A verdict that was printed already: a terminal should not show it twice."""
+
+    def __repr__(self) -> str:
+        return f"{self.points:g}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return {"text/plain": repr(self)}

@@ -1,0 +1,1 @@
+"""Observations and judgements of each exercise's steps: `exercise_<id>.py`."""

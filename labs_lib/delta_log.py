@@ -1,0 +1,82 @@
+"""Facts of a Delta table from its log alone, read with delta-rs: milliseconds, no JVM."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from labs_lib.errors import LabsError
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """A table's current state and its past. `history` is newest first; sizes in bytes."""
+
+    version: int
+    columns: tuple[str, ...]
+    partition_columns: tuple[str, ...]
+    clustering_columns: tuple[str, ...]
+    properties: dict[str, str]
+    files: int
+    size: int
+    rows: int
+    history: tuple[dict[str, Any], ...]
+
+    def operations(self, name: str) -> list[dict[str, Any]]:
+        """The commits of one operation, such as `OPTIMIZE`, newest first."""
+        return [commit for commit in self.history if commit.get("operation") == name]
+
+
+def read(path: Path) -> TableFacts:
+    """Facts of the Delta table in that folder. Raises LabsError if there is none or it can't be read."""
+    table = _open(path)
+    files = pa.table(table.get_add_actions(flatten=True))
+    return TableFacts(
+        version=table.version(),
+        columns=tuple(field.name for field in table.schema().fields),
+        partition_columns=tuple(table.metadata().partition_columns),
+        clustering_columns=_clustering_columns(path),
+        properties=dict(table.metadata().configuration),
+        files=files.num_rows,
+        size=sum(files["size_bytes"].to_pylist()),
+        rows=sum(count or 0 for count in files["num_records"].to_pylist()),
+        history=tuple(table.history()),
+    )
+
+
+def file_ranges(path: Path, column: str) -> list[tuple[Any, Any]]:
+    """Minimum and maximum of a column in each data file, as data skipping sees them; sorted.
+
+    Raises LabsError if the table has no statistics for that column.
+    """
+    files = pa.table(_open(path).get_add_actions(flatten=True))
+    low, high = f"min.{column}", f"max.{column}"
+    if low not in files.column_names:
+        raise LabsError(f"{path.name} keeps no statistics for {column!r}, so files can't be skipped by it.")
+    return sorted(zip(files[low].to_pylist(), files[high].to_pylist(), strict=True), key=str)
+
+
+def _open(path: Path) -> DeltaTable:
+    try:
+        return DeltaTable(path)
+    except (DeltaError, OSError) as error:
+        raise LabsError(f"{path} can't be read as a Delta table: {str(error).splitlines()[0][:200]}") from None
+
+
+def _clustering_columns(path: Path) -> tuple[str, ...]:
+    """The columns in the newest `delta.clustering` domain, which delta-rs does not show (Delta protocol, "Clustered Table")."""
+    for commit in sorted((path / "_delta_log").glob("*.json"), reverse=True):
+        for line in commit.read_text().splitlines():
+            domain = json.loads(line).get("domainMetadata")
+            if domain and domain["domain"] == "delta.clustering":
+                if domain.get("removed"):
+                    return ()
+                columns = json.loads(domain["configuration"])["clusteringColumns"]
+                return tuple(".".join(column) if isinstance(column, list) else column for column in columns)
+    return ()

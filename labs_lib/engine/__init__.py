@@ -1,0 +1,1 @@
+"""One local Spark Connect server per user, and sessions on it."""

@@ -1,0 +1,296 @@
+"""The local Spark Connect server: one per user and LABS_HOME, loopback only, behind a token.
+
+State is one file, `server/server.json` (readable by the user alone), written when the server answers. A lock
+around start and stop makes two notebooks that start at the same moment share one server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import filelock
+import psutil
+
+from labs_lib import settings
+from labs_lib.engine import archive, jars
+from labs_lib.engine.java import MODULE_OPTIONS, Java, find
+from labs_lib.errors import LabsError
+
+SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
+
+# Root logger at ERROR; the rest is Spark's own console layout.
+LOG4J = """\
+rootLogger.level = error
+rootLogger.appenderRef.stdout.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server. `created` is the process's start time, which tells it from a later one of the same pid."""
+
+    pid: int
+    created: float
+    port: int
+    ui_port: int
+    token: str
+    java: str
+    java_version: int
+    started: str
+
+    @property
+    def remote(self) -> str:
+        """Spark Connect address. `localhost` by name: the client takes a token without TLS only there."""
+        return f"sc://localhost:{self.port}/;token={self.token}"
+
+    @property
+    def ui(self) -> str:
+        return f"http://127.0.0.1:{self.ui_port}"
+
+
+def folder() -> Path:
+    """Folder of the server's state, log and scratch files."""
+    return settings.home() / "server"
+
+
+def recorded() -> Server | None:
+    """The server that the state file names, alive or not."""
+    try:
+        return Server(**json.loads((folder() / "server.json").read_text()))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def is_alive(server: Server) -> bool:
+    """Whether that very process runs and its port accepts connections."""
+    return _process(server) is not None and _accepts(server.port)
+
+
+def running() -> Server | None:
+    """The server, if it runs."""
+    server = recorded()
+    return server if server and is_alive(server) else None
+
+
+def ensure() -> Server:
+    """The server, started if it does not run. Raises LabsError with a sentence if it can't be."""
+    if server := running():
+        return server
+    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    with filelock.FileLock(folder() / ".lock", timeout=2 * settings.START_TIMEOUT):
+        if server := running():  # another notebook was faster
+            return server
+        if stale := recorded():
+            _terminate(stale)
+        return _start()
+
+
+def stop(reason: str = "command") -> bool:
+    """Stop the server if there is one, noting why; tells whether there was."""
+    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    with filelock.FileLock(folder() / ".lock", timeout=2 * settings.START_TIMEOUT):
+        server = recorded()
+        if server is None:
+            return False
+        existed = _terminate(server)
+        (folder() / "server.json").unlink(missing_ok=True)
+        (folder() / "stopped").write_text(reason)
+        return existed
+
+
+def why_stopped() -> str:
+    """Why the last server is gone: `command`, `idle`, or `killed` when nobody says."""
+    try:
+        return (folder() / "stopped").read_text()
+    except FileNotFoundError:
+        return "killed"
+
+
+def launch(java: Java, port: int, ui_port: int, token: str, scratch: Path, options: list[str]) -> subprocess.Popen[bytes]:
+    """Start the server's JVM without waiting for it.
+
+    `scratch` gets its log and temporary files; `options` are further JVM options. The classpath holds the Delta jars
+    beside Spark's own, rather than `spark.jars`, because a class archive covers only the application's classpath.
+    """
+    temporary = scratch / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log4j = scratch / "log4j2.properties"
+    log4j.write_text(LOG4J)
+    conf = settings.SPARK_CONF | {
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.ui.port": str(ui_port),
+        "spark.local.dir": str(temporary),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+    }
+    command = [
+        str(java.executable),
+        f"-Xmx{settings.heap()}",
+        # Short-lived work on few cores: the first compiler tier and the serial collector start fastest and take least memory.
+        *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+        *options,
+        *MODULE_OPTIONS,
+        f"-Djava.io.tmpdir={temporary}",
+        f"-Dlog4j2.configurationFile={log4j}",
+        *("-cp", archive.classpath()),
+        "org.apache.spark.deploy.SparkSubmit",
+        *(part for key, value in conf.items() for part in ("--conf", f"{key}={value}")),
+        *("--class", SERVER_CLASS, "spark-internal"),
+    ]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SPARK_")} | {
+        "SPARK_HOME": str(jars.spark_jars().parent),
+        "SPARK_LOCAL_IP": "127.0.0.1",  # the UI binds here too
+        "SPARK_CONNECT_AUTHENTICATE_TOKEN": token,
+        # UDFs and foreachBatch run in the course's interpreter, or they fail for want of its packages.
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
+    with (scratch / "server.log").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=scratch,
+            env=environment,
+            start_new_session=True,  # Ctrl-C in a notebook or terminal is not for the server
+        )
+
+
+def wait_until_up(process: subprocess.Popen[bytes], port: int, scratch: Path) -> None:
+    """Return when the server accepts connections. Raises LabsError if it ends or does not come up in time."""
+    deadline = time.monotonic() + settings.START_TIMEOUT
+    while not _accepts(port):
+        if process.poll() is not None:
+            raise LabsError(explain_failure((scratch / "server.log").read_text(errors="replace"), scratch))
+        if time.monotonic() > deadline:
+            process.kill()
+            raise LabsError(
+                f"The Spark server did not answer within {settings.START_TIMEOUT:.0f} s; its log is {scratch / 'server.log'}. "
+                "Close other programs and try again; `labs doctor` tells what this machine has."
+            )
+        time.sleep(0.1)
+
+
+def explain_failure(log: str, scratch: Path) -> str:
+    """One sentence for a server that ended while starting, from its log."""
+    if "Address already in use" in log or "BindException" in log:
+        return "The Spark server's port was taken by another program; set LABS_PORT to a free port, or unset it."
+    if "No space left on device" in log:
+        return f"The disk that holds {scratch} is full; free some space there or point LABS_HOME at another disk."
+    if "Could not reserve enough space" in log or "OutOfMemoryError" in log or "Cannot allocate memory" in log:
+        return "There is too little memory for the Spark server; close other programs or set LABS_HEAP to less, such as 2g."
+    if "UnsupportedClassVersionError" in log:
+        return f"This Java is too old for Spark; unset JAVA_HOME or install Java {settings.MINIMUM_JAVA} or newer."
+    last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "nothing")
+    return f"The Spark server ended while starting; the last line of {scratch / 'server.log'} is: {last[:200]}"
+
+
+def check_machine() -> None:
+    """Raise LabsError if there is too little memory or disk to start a server."""
+    available = psutil.virtual_memory().available
+    if available < settings.MINIMUM_MEMORY:
+        raise LabsError(
+            f"Only {available / 2**30:.1f} GiB of memory is free and the Spark server needs "
+            f"{settings.MINIMUM_MEMORY / 2**30:.0f}; close other programs and try again."
+        )
+    settings.home().mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.home()).free
+    if free < settings.MINIMUM_DISK:
+        raise LabsError(
+            f"Only {free / 2**30:.1f} GiB is free on the disk that holds {settings.home()} and Spark needs "
+            f"{settings.MINIMUM_DISK / 2**30:.0f}; free some space or point LABS_HOME at another disk."
+        )
+
+
+def free_port() -> int:
+    """A TCP port that was free on loopback a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _start() -> Server:
+    check_machine()
+    wanted = settings.port()
+    if wanted and _accepts(wanted):
+        raise LabsError(f"Port {wanted} (LABS_PORT) is taken by another program; set it to a free port, or unset it.")
+    java = find()
+    jars.resolve(java)
+    port, ui_port, token = wanted or free_port(), free_port(), secrets.token_urlsafe(32)
+    shutil.rmtree(folder() / "tmp", ignore_errors=True)
+    process = launch(java, port, ui_port, token, folder(), archive.options(java))
+    try:
+        wait_until_up(process, port, folder())
+    except BaseException:
+        process.kill()
+        raise
+    server = Server(
+        pid=process.pid,
+        created=psutil.Process(process.pid).create_time(),
+        port=port,
+        ui_port=ui_port,
+        token=token,
+        java=str(java.executable),
+        java_version=java.version,
+        started=time.strftime("%Y-%m-%d %H:%M:%S"),
+    )
+    _record(server)
+    (folder() / "stopped").unlink(missing_ok=True)
+    subprocess.Popen(
+        [sys.executable, "-m", "labs_lib.engine.idle"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    return server
+
+
+def _record(server: Server) -> None:
+    path = folder() / "server.json"
+    scratch = path.with_suffix(".tmp")
+    scratch.unlink(missing_ok=True)
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(asdict(server), file, indent=1)
+    scratch.replace(path)
+
+
+def _process(server: Server) -> psutil.Process | None:
+    try:
+        process = psutil.Process(server.pid)
+        same = abs(process.create_time() - server.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return None
+    return process if same else None
+
+
+def _terminate(server: Server) -> bool:
+    process = _process(server)
+    if process is None:
+        return False
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=20)
+    except psutil.TimeoutExpired:
+        process.kill()
+    return True
+
+
+def _accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,188 @@
+"""A learner's session on one module: its Spark session, its database, its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import filelock
+import pyarrow as pa
+from pyspark.sql.connect.dataframe import DataFrame
+from pyspark.sql.connect.session import SparkSession
+
+import datasets
+from labs_lib import registry, settings
+from labs_lib.engine import session
+from labs_lib.errors import LabsError
+
+_current: Lab | None = None
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One module opened with one seed. `database` is the current one, so table names need no prefix."""
+
+    module: str
+    seed: int
+    folder: Path
+    database: str
+
+    @property
+    def spark(self) -> SparkSession:
+        """The current session; a new one if the server had to be replaced."""
+        return session.connection().spark
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the database: a table's files are in the subfolder of its name."""
+        return self.folder / "tables"
+
+    @property
+    def ui(self) -> str | None:
+        """Address of the live Spark UI."""
+        return session.connection().ui
+
+    def path(self, table: str) -> Path:
+        """Folder of a table of this lab. Raises LabsError if there is no such Delta table."""
+        path = self.tables / table.lower()
+        if not (path / "_delta_log").is_dir():
+            raise LabsError(f"There is no Delta table {table!r} in the database {self.database}; create it there first.")
+        return path
+
+    def load(self, name: str, scale: float | None = None, fresh: bool = False) -> DataFrame:
+        """A course table, as a Delta table of this lab's database.
+
+        It is a copy of the learner's own (data files are hard links until rewritten), so it may be changed freely;
+        `fresh=True` puts it back to its first state. Raises LabsError if the name or the scale is unknown.
+        """
+        try:
+            spec = datasets.TABLES[name]
+        except KeyError:
+            raise LabsError(f"There is no course table {name!r}; there are {', '.join(sorted(datasets.TABLES))}.") from None
+        scale = spec.default_scale if scale is None else scale
+        target = self.tables / name
+        if _is_elsewhere():
+            return self._upload(name, scale, fresh)
+        if fresh:
+            self.drop(name)
+        if not (target / "_delta_log").is_dir():
+            try:
+                source = datasets.materialise(name, self.seed, scale, "delta", settings.home() / "data")
+            except ValueError as error:
+                raise LabsError(str(error)) from None
+            _link(source, target)
+        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{target}'")
+        return self.spark.table(name)
+
+    def drop(self, *names: str) -> None:
+        """Remove tables of this lab with their files, if they exist: a way to start a step again."""
+        for name in names:
+            self.spark.sql(f"DROP TABLE IF EXISTS {name}")
+            shutil.rmtree(self.tables / name.lower(), ignore_errors=True)
+
+    def _upload(self, name: str, scale: float, fresh: bool) -> DataFrame:
+        """Send a table to a cluster that does not see this machine's files."""
+        if fresh or not self.spark.catalog.tableExists(name):
+            table: pa.Table = datasets.build(name, self.seed, scale)
+            self.spark.createDataFrame(table).write.mode("overwrite").saveAsTable(name)
+        return self.spark.table(name)
+
+
+def open_lab(module: str, seed: int = 0) -> Lab:
+    """Open a module: connect to Spark (starting the server if need be), select its database, find its tables again.
+
+    Raises LabsError if the module is unknown, the seed is not a whole number, or no server can be had.
+    """
+    global _current
+    if module not in {known.name for known in registry.modules()}:
+        raise LabsError(f"There is no module {module!r}; there are {', '.join(m.name for m in registry.modules())}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise LabsError(f"The seed is {seed!r}; it has to be a whole number, 0 or more.")
+    folder = settings.workspace() / module
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    _same_seed(folder, seed)
+    spark = session.connection().spark
+    lab = Lab(module, seed, folder, _use_database(spark, module.split("_", 1)[1], folder / "tables"))
+    _attach(lab, spark)
+    if _current is None:
+        session.on_connect(_reopen)
+    _current = lab
+    return lab
+
+
+def current() -> Lab:
+    """The lab that this notebook opened. Raises LabsError if none is open."""
+    if _current is None:
+        raise LabsError("No lab is open; run the notebook's first cells, which call open_lab, and then this one again.")
+    return _current
+
+
+def _reopen(spark: SparkSession) -> None:
+    if _current is not None:
+        _use_database(spark, _current.module.split("_", 1)[1], _current.tables)
+        _attach(_current, spark)
+
+
+def _use_database(spark: SparkSession, name: str, location: Path) -> str:
+    """Create and select a database at that folder; a suffix keeps apart two workspaces on one server."""
+    if _is_elsewhere():
+        spark.sql(f"CREATE DATABASE IF NOT EXISTS {name}")
+        spark.sql(f"USE {name}")
+        return name
+    for candidate in (name, f"{name}_{hashlib.sha256(str(location).encode()).hexdigest()[:6]}"):
+        spark.sql(f"CREATE DATABASE IF NOT EXISTS {candidate} LOCATION '{location}'")
+        if Path(urlsplit(spark.catalog.getDatabase(candidate).locationUri).path) == location:
+            spark.sql(f"USE {candidate}")
+            return candidate
+    raise LabsError(f"The database {candidate} exists at another folder than {location}; run `labs stop` and open the lab again.")
+
+
+def _attach(lab: Lab, spark: SparkSession) -> None:
+    """Register the Delta tables that an earlier server's catalog knew: the catalog lives in memory, the tables on disk."""
+    on_disk = {log.parent.name for log in lab.tables.glob("*/_delta_log") if any(log.iterdir())}
+    if on_disk:
+        known = {row.tableName for row in spark.sql("SHOW TABLES").collect()}
+        for name in sorted(on_disk - known):
+            spark.sql(f"CREATE TABLE IF NOT EXISTS `{name}` USING delta LOCATION '{lab.tables / name}'")
+
+
+def _same_seed(folder: Path, seed: int) -> None:
+    """Move aside what was made with another seed: mixing data of two seeds makes every figure wrong."""
+    marker = folder / "seed"
+    with filelock.FileLock(folder / ".lock"):
+        if marker.exists() and (previous := marker.read_text()) != str(seed):
+            kept = folder.with_name(f"{folder.name}-seed{previous}")
+            raise LabsError(
+                f"This workspace ({folder}) holds work on seed {previous} and the notebook asks for seed {seed}; "
+                f"set SEED back to {previous}, or rename the folder to {kept.name} to begin anew."
+            )
+        marker.write_text(str(seed))
+
+
+def _is_elsewhere() -> bool:
+    """Whether Spark runs on a machine that does not see this one's files."""
+    address = settings.remote()
+    return address is not None and urlsplit(address).hostname not in {"localhost", "127.0.0.1", "::1"}
+
+
+def _link(source: Path, target: Path) -> None:
+    """Copy a Delta table with hard links: Delta never changes a data file, so only the log needs a copy."""
+    scratch = target.with_name(f".{target.name}-{os.getpid()}")
+    shutil.rmtree(scratch, ignore_errors=True)
+
+    def place(origin: str, destination: str) -> None:
+        if "_delta_log" in Path(origin).parts:
+            shutil.copyfile(origin, destination)
+            return
+        try:
+            os.link(origin, destination)
+        except OSError:  # another disk
+            shutil.copyfile(origin, destination)
+
+    shutil.copytree(source, scratch, copy_function=place)
+    shutil.rmtree(target, ignore_errors=True)
+    scratch.rename(target)

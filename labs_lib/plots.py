@@ -1,0 +1,92 @@
+"""Plots of the course: matplotlib, one look, and beside each picture the figures that it shows.
+
+`show` publishes image and text together: the text is what nbval compares and what a screen reader reads.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, GREY = "#1f77b4", "#e8710a", "#2e7d32", "#9e9e9e"
+
+
+def figure(width: float = 7.5, height: float = 3.2, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure with so many axes side by side; sizes in inches."""
+    drawn = Figure(figsize=(width, height), layout="constrained", dpi=100)
+    axes = [drawn.add_subplot(1, columns, number + 1) for number in range(columns)]
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return drawn, axes
+
+
+def bars(values: Mapping[str, float], title: str, unit: str, highlight: Sequence[str] = ()) -> None:
+    """Show a horizontal bar per entry with its value; entries in `highlight` stand out."""
+    drawn, (axis,) = figure(height=1.0 + 0.32 * len(values))
+    names = list(values)
+    colours = [ORANGE if name in highlight else BLUE for name in names]
+    container = axis.barh(names, [values[name] for name in names], color=colours)
+    axis.bar_label(container, fmt="{:,.4g}", padding=3)
+    axis.invert_yaxis()
+    axis.set_title(title, loc="left")
+    axis.set_xlabel(unit)
+    axis.margins(x=0.12)
+    show(drawn)
+
+
+def ranges(panels: Mapping[str, Sequence[tuple[float, float]]], title: str, column: str) -> None:
+    """Show each data file's range of a column as a line: how well data skipping can leave files out.
+
+    `panels` maps a panel's name (a layout) to its files' (minimum, maximum).
+    """
+    drawn, axes = figure(width=8.5, height=3.0, columns=len(panels))
+    for axis, (name, files) in zip(axes, panels.items(), strict=True):
+        axis.hlines(range(len(files)), [low for low, _ in files], [high for _, high in files], color=BLUE, linewidth=3)
+        axis.set_title(f"{name}: {len(files)} files", loc="left", fontsize=10)
+        axis.set_xlabel(column)
+        axis.set_yticks([])
+    axes[0].set_ylabel("data files")
+    drawn.suptitle(title, x=0.01, ha="left")
+    show(drawn)
+
+
+def describe(drawn: Figure, digits: int = 4) -> str:
+    """What a figure shows, as text: titles, labels, and the plotted numbers to so many significant digits."""
+    lines = [f"Plot: {drawn.get_suptitle()}" if drawn.get_suptitle() else "Plot"]
+    for axis in drawn.axes:
+        title = axis.get_title(loc="left") or axis.get_title()
+        lines.append(f"  {title} [{axis.get_xlabel()} | {axis.get_ylabel()}]")
+        labels = [tick.get_text() for tick in axis.get_yticklabels()]
+        for container in axis.containers:
+            widths = [(bar.get_width(), bar.get_height()) for bar in container.patches]  # type: ignore[attr-defined]
+            horizontal = len({round(height, 9) for _, height in widths}) == 1
+            numbers = [width if horizontal else height for width, height in widths]
+            names = labels if horizontal else [tick.get_text() for tick in axis.get_xticklabels()]
+            pairs = zip(names, numbers, strict=False) if len(names) == len(numbers) else (("", n) for n in numbers)
+            lines.extend(f"    {name}: {number:.{digits}g}" for name, number in pairs)
+        for line in axis.lines:
+            points = ", ".join(f"({x}, {_number(y, digits)})" for x, y in zip(*line.get_data(), strict=True))
+            lines.append(f"    line {line.get_label()}: {points}")
+        for collection in axis.collections:
+            paths = [path.vertices for path in collection.get_paths()]
+            spans = ", ".join(f"{p[0][0]:.{digits}g}–{p[-1][0]:.{digits}g}" for p in paths if len(p) == 2)  # type: ignore[index,arg-type]
+            lines.extend([f"    spans: {spans}"] if spans else [])
+    return "\n".join(lines)
+
+
+def show(drawn: Figure) -> None:
+    """Publish a figure in the notebook, with its description as the text beside the image."""
+    from IPython.display import display
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"font.size": 9}):
+        drawn.savefig(buffer, format="png", metadata={"Software": None})
+    display({"image/png": buffer.getvalue(), "text/plain": describe(drawn)}, raw=True)
+
+
+def _number(value: object, digits: int) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, int | float) else str(value)

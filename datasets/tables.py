@@ -36,15 +36,14 @@ class TableSpec:
 @lru_cache(maxsize=1)
 def _identifiers() -> dict[str, npt.NDArray[np.int64]]:
     """All identifiers of each kind, sorted: the sets within which a seed permutes them."""
-    lines, promoted, products = source.read("transactions"), source.read("promotions"), source.read("products")
-    coupons = source.read("coupons")
+    lines = source.read("transactions", ["household_id", "store_id", "basket_id", "product_id"])
+    # The other tables name no household or store that transactions lack; products and coupons name further products.
+    products = [source.read(name, ["product_id"]).product_id for name in ("products", "coupons")]
     return {
-        "household": np.unique(np.concatenate([lines.household_id, source.read("campaigns").household_id])),
-        "store": np.unique(np.concatenate([lines.store_id, promoted.store_id])),
+        "household": np.unique(lines.household_id),
+        "store": np.unique(lines.store_id),
         "basket": np.unique(lines.basket_id),
-        "product": np.unique(
-            np.concatenate([lines.product_id, promoted.product_id, products.product_id, coupons.product_id])
-        ),
+        "product": np.unique(np.concatenate([lines.product_id, *products])),
     }
 
 
@@ -54,10 +53,12 @@ def _relabelled(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
         household = frame.household_id.to_numpy(dtype=np.int64)
         stay = variation.kept(household, seed, variation.household_fraction(seed), "household")
         frame = frame[stay]
+    if seed == 0:
+        return frame
     changed = {
         f"{kind}_id": variation.relabel(frame[f"{kind}_id"], known, seed, kind)
         for kind, known in _identifiers().items()
-        if seed and f"{kind}_id" in frame
+        if f"{kind}_id" in frame
     }
     return frame.assign(**changed)
 
@@ -77,7 +78,7 @@ def transactions(seed: int, scale: float) -> pd.DataFrame:
     lines = lines.assign(transaction_timestamp=variation.shift(lines.transaction_timestamp, seed))
     years = []
     for year in range(max(1, int(np.ceil(scale)))):
-        offset = year * (int(_identifiers()["basket"][-1]) + 1)
+        offset = year * (int(raw.basket_id.max()) + 1)
         moved = lines.transaction_timestamp + pd.Timedelta(weeks=52 * year)
         part = lines.assign(basket_id=lines.basket_id + offset, transaction_timestamp=moved, week=lines.week + 52 * year)
         share = min(1.0, scale - year) if scale > 1 else 1.0

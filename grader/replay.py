@@ -67,9 +67,10 @@ def replay(root: Path, module: Module, workspace: Path, listener: Listener) -> O
 
 
 def command(root: Path, notebook: Path, workspace: Path) -> list[str]:
-    """Return the pytest call that replays `notebook` under the course's rules; writes its ini file in `workspace`.
+    """Return the pytest call that replays `notebook` by the course's rules; its ini file goes to `workspace`.
 
-    The ini file keeps our own pytest settings out. Output is not captured: the plugin's lines are read as they come.
+    The ini file keeps our own pytest settings out. Nothing is captured: the plugin's lines are read as they
+    come.
     """
     ini = workspace / "pytest.ini"
     ini.write_text("[pytest]\n", encoding="utf-8")

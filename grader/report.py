@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import jinja2
+
 from grader import build
 from grader.outcome import Outcome, StepRun
 

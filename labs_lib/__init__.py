@@ -8,10 +8,10 @@ from typing import Any
 _HOMES = {
     "LabsError": "labs_lib.errors",
     "bars": "labs_lib.plots",
-    "check": "labs_lib.check",
+    "check": "labs_lib.checker",
     "measure": "labs_lib.spark_ui",
     "open_lab": "labs_lib.lab",
-    "progress": "labs_lib.progress",
+    "progress": "labs_lib.progress_file",
     "ranges": "labs_lib.plots",
     "run_pipeline": "labs_lib.pipelines",
 }

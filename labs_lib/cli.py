@@ -131,7 +131,7 @@ def progress(
 ) -> None:
     """Show which steps are solved."""
     from labs_lib import cards
-    from labs_lib.progress import load
+    from labs_lib.progress_file import load
 
     place = workspace or (settings.workspace() if "LABS_WORKSPACE" in os.environ else ROOT / "work" / ".labs")
     console.print(cards.progress_text(load(place)), highlight=False)

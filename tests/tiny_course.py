@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 from grader import course
 from grader.build import write_solution
+from grader.notebook import Place
+from grader.outcome import Failure, StepRun
+from grader.run import build_module, write_expected
 from labs_lib.registry import Module
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -97,3 +102,37 @@ def edit(path: Path, old: str, new: str) -> None:
 def edit_json(path: Path, old: str, new: str) -> None:
     """Replace the one place of `old` in a notebook, both given as they stand in a cell or output."""
     edit(path, json.dumps(old)[1:-1], json.dumps(new)[1:-1])
+
+
+class Silent:
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.places: list[Place] = []
+        self.runs: list[StepRun] = []
+        self.failures: list[Failure] = []
+
+    def cell(self, place: Place) -> None:
+        self.places.append(place)
+
+    def step(self, run: StepRun) -> None:
+        self.runs.append(run)
+
+    def failure(self, failure: Failure) -> None:
+        self.failures.append(failure)
+
+
+@functools.cache
+def _finished() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="labs-tiny-")
+    root = Path(folder.name)
+    module = make(root)
+    write_expected(root, module, Silent())
+    assert build_module(root, module, execute=True, listener=Silent()) == []
+    return folder
+
+
+def finished(root: Path) -> Module:
+    """Copy a course that is built, executed and has its digests to `root`; return its module."""
+    shutil.copytree(_finished().name, root, dirs_exist_ok=True)
+    return course.chosen(root, NAME)[0]

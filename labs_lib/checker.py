@@ -12,7 +12,7 @@ from typing import Any
 
 from pyspark.errors import PySparkException
 
-from labs_lib import cards, lab, progress, registry, settings
+from labs_lib import cards, lab, progress_file, registry, settings
 from labs_lib.errors import LabsError
 from labs_lib.evidence import Evidence, Unusable, capture, first_line
 from labs_lib.registry import Step
@@ -36,7 +36,7 @@ def check(step_id: str) -> Verdict:
     evidence.save(opened.folder / "evidence")
     verdict = judge(step, evidence, expected_digests(step, opened.seed))
     verdict = _blame_earlier_step(verdict, step, opened).timed(time.perf_counter() - started)
-    progress.record(verdict, opened.seed, opened.folder.parent)
+    progress_file.record(verdict, opened.seed, opened.folder.parent)
     if not _in_kernel():
         print(cards.text(verdict))
         return _Quiet(**vars(verdict))
@@ -118,7 +118,7 @@ def _blame_earlier_step(verdict: Verdict, step: Step, opened: lab.Lab) -> Verdic
     """Where a step that this one builds on is unsolved, say so instead of listing what follows from it."""
     if verdict.passed or not step.needs:
         return verdict
-    solved = progress.load(opened.folder.parent)
+    solved = progress_file.load(opened.folder.parent)
     unsolved = [need for need in step.needs if solved.get(need, {}).get("status") != "pass"]
     if not unsolved:
         return verdict

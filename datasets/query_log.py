@@ -11,8 +11,8 @@ QUERIES = 2_000
 USERS = ("amara", "bo", "chen", "dana", "emeka", "farah", "goran", "hana")
 # Columns that can lead, by how a query on them looks; the seed decides which of them does.
 LEADERS = ("product_id", "store_id", "household_id")
-SHARES = (0.46, 0.24, 0.09)  # of all queries, for the leaders in the seed's order
-DATE_SHARE = 0.35  # of all queries filter on a range of dates, alone or beside another column
+SHARES = (0.55, 0.25, 0.06)  # of all queries, for the leaders in the seed's order
+DATE_SHARE = 0.2  # half of it: of the queries on a leader, how many also filter on a range of dates
 SELECTS = (
     "SELECT sum(sales_value) FROM transactions WHERE {}",
     "SELECT count(*) FROM transactions WHERE {}",

@@ -124,13 +124,13 @@ def _hooks(recorder: Recorder, state: dict[str, Any], injected: bool) -> dict[st
 
 
 def collect_digests(module: Module, workspace: Path) -> dict[str, dict[str, str]]:
-    """Return {step: {answer: digest}} from the evidence a run left in `workspace`/evidence/<step>.json.
+    """Return {step: {answer: digest}} from the evidence a run left in `workspace`/<module>/evidence/<step>.json.
 
     Raises LabsError if a step that is compared left no digest for a compared answer.
     """
     found: dict[str, dict[str, str]] = {}
     for step in registry.steps(module):
-        path = workspace / "evidence" / f"{step.id}.json"
+        path = workspace / module.name / "evidence" / f"{step.id}.json"
         digests = json.loads(path.read_text(encoding="utf-8")).get("digests", {}) if path.is_file() else {}
         for name in step.compare:
             if name not in digests:

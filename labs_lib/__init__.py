@@ -11,9 +11,14 @@ _HOMES = {
     "check": "labs_lib.checker",
     "measure": "labs_lib.spark_ui",
     "open_lab": "labs_lib.lab",
+    "outline": "labs_lib.spark_ui",
+    "plan_graph": "labs_lib.plots",
     "progress": "labs_lib.progress_file",
     "ranges": "labs_lib.plots",
     "run_pipeline": "labs_lib.pipelines",
+    "spark_conf": "labs_lib.engine.session",
+    "table_with_a_past": "labs_lib.past",
+    "write_pipeline": "labs_lib.pipelines",
 }
 __all__ = sorted(_HOMES)
 

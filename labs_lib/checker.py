@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module, resources
 from typing import Any
@@ -15,10 +15,11 @@ from pyspark.errors import PySparkException
 from labs_lib import cards, lab, progress_file, registry, settings
 from labs_lib.errors import LabsError
 from labs_lib.evidence import Evidence, Unusable, capture, first_line
+from labs_lib.observer import Observer
 from labs_lib.registry import Step
 from labs_lib.verdict import Finding, Verdict, settle
 
-Observe = Callable[[lab.Lab, Mapping[str, Any]], dict[str, Any]]
+Observe = Callable[[Observer], dict[str, Any]]
 Judge = Callable[[Evidence], Iterable[Finding]]
 
 
@@ -32,10 +33,11 @@ def check(step_id: str) -> Verdict:
     step = registry.step(step_id)
     opened = lab.current()
     started = time.perf_counter()
-    evidence = observe(step, namespace, opened)
+    evidence = examine(step, capture(step, namespace, opened), opened)
     evidence.save(opened.folder / "evidence")
     verdict = judge(step, evidence, expected_digests(step, opened.seed))
-    verdict = _blame_earlier_step(verdict, step, opened).timed(time.perf_counter() - started)
+    solved = {name for name, state in progress_file.load(opened.folder.parent).items() if state.get("status") == "pass"}
+    verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - started)
     progress_file.record(verdict, opened.seed, opened.folder.parent)
     if not _in_kernel():
         print(cards.text(verdict))
@@ -43,23 +45,23 @@ def check(step_id: str) -> Verdict:
     return verdict
 
 
-def observe(step: Step, namespace: Mapping[str, Any], opened: lab.Lab) -> Evidence:
-    """All evidence of a step: the captured answers, and what the engine did with them.
+def examine(step: Step, evidence: Evidence, opened: lab.Lab, trusting: bool = True) -> Evidence:
+    """Captured evidence with what an engine says about it: observations and digests.
 
-    What goes wrong while observing is the learner's answer failing, and becomes a problem with a sentence.
+    What goes wrong on the way is the answer failing, and becomes a problem with a sentence. `trusting` is for Observer.
     """
-    evidence = capture(step, namespace, opened)
     if evidence.missing or evidence.problems:
         return evidence
+    observer = Observer(step, evidence, opened, trusting)
     function: Observe | None = _functions(step)[0]
-    if function is None:
-        return evidence
     try:
-        return replace(evidence, observed=json.loads(json.dumps(function(opened, namespace), default=str)))
+        digests = observer.digests()
+        observed = json.loads(json.dumps(function(observer), default=str)) if function else {}
+        return replace(evidence, observed=observed, digests=digests)
     except (LabsError, Unusable, PySparkException) as error:
         return replace(evidence, problems={"": first_line(error)})
-    except Exception as error:  # the learner's own function or query, whose exceptions can be any
-        return replace(evidence, problems={"": f"Your answer raised {type(error).__name__}: {first_line(error)}"})
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:  # an answer of a shape nobody thought of
+        return replace(evidence, problems={"": f"The answer can't be read as the task describes it: {first_line(error)}."})
 
 
 def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) -> Verdict:
@@ -67,15 +69,19 @@ def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) ->
 
     `expected` holds digests of the solution's answers under the same seed, or is None where nobody has run it.
     """
+    own = {answer.name for answer in step.answers if not answer.given}
     names = ", ".join(f"`{name}`" for name in evidence.missing)
-    if evidence.missing and len(evidence.missing) + len(evidence.problems) >= len(step.answers):
+    if evidence.missing and own <= set(evidence.missing) | (set(evidence.problems) & own):
         sentence = f"No answer yet: {names} {'is' if len(evidence.missing) == 1 else 'are'} not there."
         return Verdict(step.id, step.title, "unanswered", 0, step.points, sentence, hints=step.hints)
     if evidence.missing or evidence.problems:
         sentences = [*evidence.problems.values(), *([f"Still missing: {names}."] if names else [])]
         return Verdict(step.id, step.title, "fail", 0, step.points, " ".join(sentences), hints=step.hints)
-    function: Judge = _functions(step)[1]
-    findings = list(function(evidence))
+    try:
+        findings = list(_functions(step)[1](evidence))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        sentence = f"The answer can't be read as the task describes it: {type(error).__name__}: {first_line(error)}."
+        return Verdict(step.id, step.title, "fail", 0, step.points, sentence, hints=step.hints)
     for name in step.compare:
         if expected is not None:
             same = evidence.digests.get(name) == expected.get(name)
@@ -83,8 +89,8 @@ def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) ->
                 Finding(
                     f"`{name}` is right",
                     same,
-                    "the content that the task asks for",
-                    "exactly that" if same else "something else",
+                    "the rows that the task asks for",
+                    "exactly those" if same else "other rows, values or column names",
                     "" if same else "Read the task's definition once more, and look at the rows that you have.",
                     weight=2,
                 )
@@ -114,13 +120,10 @@ def _functions(step: Step) -> tuple[Observe | None, Judge]:
     return getattr(checks, f"observe_{suffix}", None), getattr(checks, f"judge_{suffix}")
 
 
-def _blame_earlier_step(verdict: Verdict, step: Step, opened: lab.Lab) -> Verdict:
-    """Where a step that this one builds on is unsolved, say so instead of listing what follows from it."""
-    if verdict.passed or not step.needs:
-        return verdict
-    solved = progress_file.load(opened.folder.parent)
-    unsolved = [need for need in step.needs if solved.get(need, {}).get("status") != "pass"]
-    if not unsolved:
+def blame_earlier_step(verdict: Verdict, step: Step, solved: Collection[str]) -> Verdict:
+    """Where a step that this one builds on is not among those solved, say so instead of listing what follows from it."""
+    unsolved = [need for need in step.needs if need not in solved]
+    if verdict.passed or not unsolved:
         return verdict
     first = registry.step(unsolved[0])
     sentence = f"This step builds on {first.id} ({first.title}), which is not solved yet. Solve that one first."

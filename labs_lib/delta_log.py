@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-from deltalake import DeltaTable
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError
 
 from labs_lib.errors import LabsError
@@ -35,7 +36,7 @@ class TableFacts:
 
 def read(path: Path) -> TableFacts:
     """Facts of the Delta table in that folder. Raises LabsError if there is none or it can't be read."""
-    table = _open(path)
+    table = open_table(path)
     files = pa.table(table.get_add_actions(flatten=True))
     return TableFacts(
         version=table.version(),
@@ -50,23 +51,46 @@ def read(path: Path) -> TableFacts:
     )
 
 
+def has_its_files(path: Path, version: int) -> bool:
+    """Whether every data file of one version of a table is on disk, so that time travel can read it."""
+    try:
+        uris = DeltaTable(path, version=version).file_uris()
+    except (DeltaError, OSError):
+        return False
+    return all(Path(unquote(urlsplit(uri).path) if "://" in uri else uri).is_file() for uri in uris)
+
+
 def file_ranges(path: Path, column: str) -> list[tuple[Any, Any]]:
     """Minimum and maximum of a column in each data file, as data skipping sees them; sorted.
 
     Raises LabsError if the table has no statistics for that column.
     """
-    files = pa.table(_open(path).get_add_actions(flatten=True))
+    files = pa.table(open_table(path).get_add_actions(flatten=True))
     low, high = f"min.{column}", f"max.{column}"
     if low not in files.column_names:
         raise LabsError(f"{path.name} keeps no statistics for {column!r}, so files can't be skipped by it.")
     return sorted(zip(files[low].to_pylist(), files[high].to_pylist(), strict=True), key=str)
 
 
-def _open(path: Path) -> DeltaTable:
+def content(path: Path) -> pa.Table:
+    """All rows of a table's newest version, deletion vectors applied. Raises LabsError if it can't be read."""
+    table = open_table(path)
+    try:
+        return pa.table(QueryBuilder().register("content", table).execute("SELECT * FROM content").read_all())
+    except (DeltaError, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def open_table(path: Path) -> DeltaTable:
+    """The table in that folder at its newest version. Raises LabsError if there is none or it can't be read."""
     try:
         return DeltaTable(path)
     except (DeltaError, OSError) as error:
-        raise LabsError(f"{path} can't be read as a Delta table: {str(error).splitlines()[0][:200]}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> LabsError:
+    return LabsError(f"{path.name} can't be read as a Delta table: {(str(error).splitlines() or ['no reason given'])[0][:200]}")
 
 
 def _clustering_columns(path: Path) -> tuple[str, ...]:

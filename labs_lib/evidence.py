@@ -6,7 +6,6 @@ are read from their logs. That is what lets another process judge it (DESIGN.md,
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import math
@@ -20,6 +19,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql.connect.dataframe import DataFrame
 
 from labs_lib import delta_log, spark_ui
+from labs_lib.engine import session
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 from labs_lib.registry import Answer, Step
@@ -32,6 +32,7 @@ SIMPLE_TYPES: dict[str, tuple[type, ...]] = {
     "list": (list, tuple),
     "dict": (dict,),
 }
+FILE_LIMIT = 200_000  # bytes of a file answer, which is source code or configuration
 ROW_LIMIT = 200_000  # rows of a DataFrame answer that are compared; exercises ask for far fewer
 
 
@@ -39,8 +40,11 @@ ROW_LIMIT = 200_000  # rows of a DataFrame answer that are compared; exercises a
 class Evidence:
     """The evidence of one step.
 
-    answers: captured answers by name, JSON only. problems: sentences for answers that are missing or unusable.
-    observed: what the engine did, as the step's `observe` function found it. digests: of the answers to be compared.
+    What `capture` takes in the learner's process, and no judge believes without looking:
+    answers: by name, JSON only. problems: sentences for answers that are unusable. missing: names without an answer.
+    conf: the session's own Spark settings. views: commands that made its temporary views, serialised, in order.
+
+    What whoever examines it adds: observed: what the engine does with the answers. digests: of the answers that are compared.
     """
 
     step: str
@@ -48,6 +52,8 @@ class Evidence:
     answers: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    conf: dict[str, str] = field(default_factory=dict)
+    views: tuple[str, ...] = ()
     observed: dict[str, Any] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -56,33 +62,32 @@ class Evidence:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.step}.json"
         scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(asdict(self), indent=1, default=str))
+        scratch.write_text(json.dumps(asdict(self), indent=1))
         scratch.replace(path)
 
 
 def capture(step: Step, namespace: Mapping[str, Any], lab: Lab) -> Evidence:
-    """Evidence of a step's answers, without observations. Reads only: nothing that it looks at is changed."""
+    """Evidence of a step's answers, before anybody examines it. Reads only: nothing that it looks at is changed."""
     answers: dict[str, Any] = {}
     problems: dict[str, str] = {}
-    digests: dict[str, str] = {}
     missing: list[str] = []
     for answer in step.answers:
         try:
-            captured = _capture(answer, namespace, lab)
+            answers[answer.name] = _capture(answer, namespace, lab)
         except Unanswered:
             missing.append(answer.name)
-            continue
         except Unusable as problem:
             problems[answer.name] = str(problem)
-            continue
-        if answer.name in step.compare:
-            try:
-                digests[answer.name] = _digest(answer, namespace.get(answer.name), captured)
-            except Unusable as problem:
-                problems[answer.name] = str(problem)
-                continue
-        answers[answer.name] = captured
-    return Evidence(step.id, lab.seed, answers, problems, tuple(missing), {}, digests)
+    plans = any(answer.kind in {"dataframe", "run", "runs"} for answer in step.answers)
+    return Evidence(
+        step.id,
+        lab.seed,
+        answers,
+        problems,
+        tuple(missing),
+        conf=session.changed_conf(lab.spark) if plans or step.conf else {},
+        views=session.view_commands() if plans else (),
+    )
 
 
 class Unanswered(Exception):
@@ -108,6 +113,10 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
             return _dataframe(answer, value)
         case "run":
             return _run(answer, value)
+        case "runs":
+            if not isinstance(value, list) or not value:
+                raise Unusable(f"`{answer.name}` should be a list of what `measure` returned; it is {_kind_of(value)}.")
+            return [_run(answer, run) for run in value]
         case "function":
             if not callable(value):
                 raise Unusable(f"`{answer.name}` should be a function; it is {_kind_of(value)}.")
@@ -116,7 +125,9 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
             path = Path(value) if isinstance(value, str | Path) else None
             if path is None or not path.is_file():
                 raise Unusable(f"`{answer.name}` should be the path of a file that exists; it is {str(value)[:100]!r}.")
-            return {"path": str(path), "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            if path.stat().st_size > FILE_LIMIT:
+                raise Unusable(f"`{answer.name}` names a file of {path.stat().st_size:,} bytes; {FILE_LIMIT:,} is the most.")
+            return {"name": path.name, "text": path.read_text(errors="replace")}
 
 
 def _table(answer: Answer, lab: Lab) -> dict[str, Any]:
@@ -125,19 +136,20 @@ def _table(answer: Answer, lab: Lab) -> dict[str, Any]:
     except LabsError:
         raise Unanswered from None
     try:
-        return json.loads(json.dumps(asdict(delta_log.read(path)), default=str))
+        delta_log.open_table(path)
     except LabsError as error:
         raise Unusable(str(error)) from None
+    return {"table": answer.name.lower()}
 
 
 def _value(answer: Answer, value: Any) -> Any:
-    if isinstance(value, pd.DataFrame):
-        if answer.type not in {"", "table"}:
-            raise Unusable(f"`{answer.name}` should be a {answer.type}; it is a pandas DataFrame.")
-        return plain(value.to_dict(orient="records"))
+    if isinstance(value, pd.DataFrame) and answer.type in {"", "rows"}:
+        return plain(value)
     if isinstance(value, DataFrame):
         raise Unusable(f"`{answer.name}` should be a {answer.type or 'value'}; it is a Spark DataFrame: collect it first.")
     captured = plain(value)
+    if answer.type == "rows" and not (isinstance(captured, list) and all(isinstance(row, dict) for row in captured)):
+        raise Unusable(f"`{answer.name}` should be a pandas DataFrame or a list of dicts; it is {_kind_of(value)}.")
     wanted = SIMPLE_TYPES.get(answer.type)
     if wanted and (not isinstance(captured, wanted) or isinstance(captured, bool) and bool not in wanted):
         raise Unusable(f"`{answer.name}` should be of type {answer.type}; it is {_kind_of(value)}.")
@@ -175,54 +187,17 @@ def _dataframe(answer: Answer, value: Any) -> dict[str, Any]:
     if not isinstance(value, DataFrame):
         raise Unusable(f"`{answer.name}` should be a Spark DataFrame; it is {_kind_of(value)}.")
     try:
-        plan = value._plan.to_proto(value.sparkSession.client)
         columns = value.columns
     except PySparkException as error:
         raise Unusable(f"Spark can't analyse `{answer.name}`: {first_line(error)}") from None
-    return {"columns": columns, "plan": base64.b64encode(plan.SerializeToString()).decode()}
+    return {"columns": columns, "plan": spark_ui.serialised(value)}
 
 
 def _run(answer: Answer, value: Any) -> dict[str, Any]:
     if not isinstance(value, spark_ui.Run):
         raise Unusable(f"`{answer.name}` should be what `measure` returned; it is {_kind_of(value)}.")
-    # Read again from the engine by its tag: the object in the notebook could say anything.
-    run = spark_ui.of_tag(str(value.tag), str(value.label))
-    return json.loads(json.dumps(asdict(run) | {"shuffle_bytes": run.shuffle_bytes, "files_read": run.files_read}))
-
-
-def _digest(answer: Answer, value: Any, captured: Any) -> str:
-    if answer.kind == "dataframe":
-        try:
-            rows = value.limit(ROW_LIMIT).toPandas()
-        except PySparkException as error:
-            raise Unusable(f"Running `{answer.name}` failed: {first_line(error)}") from None
-        # Columns in name order and rows in value order: neither is part of what was asked.
-        frame = rows[sorted(rows.columns)]
-        captured = sorted(json.dumps(plain(list(row)), default=str) for row in rounded(plain_rows(frame), answer.digits))
-    else:
-        captured = rounded(captured, answer.digits)
-    return hashlib.sha256(json.dumps([answer.name, captured], sort_keys=True).encode()).hexdigest()
-
-
-def plain_rows(frame: pd.DataFrame) -> list[list[Any]]:
-    """Rows of a pandas DataFrame as lists of plain values; missing values are None."""
-    records = frame.astype(object).where(frame.notna(), None).values.tolist()
-    return [[item if item is None else plain(item) for item in row] for row in records]
-
-
-def rounded(value: Any, digits: int) -> Any:
-    """The same data with floats rounded to so many significant digits: sums depend on the order of addition.
-
-    A whole float becomes an int, because 3.0 and 3 are the same answer.
-    """
-    if isinstance(value, float):
-        number = float(f"{value:.{digits}g}")
-        return int(number) if number.is_integer() else number
-    if isinstance(value, list):
-        return [rounded(item, digits) for item in value]
-    if isinstance(value, dict):
-        return {key: rounded(item, digits) for key, item in value.items()}
-    return value
+    # The tag and the plan alone: figures are read again from the engine, as the object in the notebook could say anything.
+    return {"tag": str(value.tag), "label": str(value.label), "plan": str(value.query)}
 
 
 def first_line(error: BaseException) -> str:

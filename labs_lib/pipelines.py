@@ -6,6 +6,7 @@ need when a server is there already.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from labs_lib import settings
 from labs_lib.engine import session
 from labs_lib.errors import LabsError
+from labs_lib.lab import Lab
 
 TIMEOUT = 300  # seconds
 
@@ -34,6 +36,36 @@ class PipelineRun:
 
     def __str__(self) -> str:
         return "\n".join(self.events)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A declarative pipeline on disk: its spec and its one Python file."""
+
+    spec: Path
+    file: Path
+
+
+def write_pipeline(lab: Lab, name: str, source: str) -> Pipeline:
+    """Write a pipeline of one Python file, with a spec whose database is the lab's, below the lab's folder.
+
+    A pipeline of that name that was there is replaced. Raises LabsError if the name is no plain word or the source is no Python.
+    """
+    if not name.isidentifier():
+        raise LabsError(f"A pipeline can't be called {name!r}; use letters, digits and underscores.")
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        raise LabsError(f"The pipeline's source is no valid Python: {error.msg} in line {error.lineno}.") from None
+    folder = lab.folder / "pipelines" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    pipeline = Pipeline(folder / "spark-pipeline.yml", folder / f"{name}.py")
+    pipeline.file.write_text(source.lstrip("\n"))
+    pipeline.spec.write_text(
+        f"name: {name}\nstorage: {(folder / 'storage').as_uri()}\ndatabase: {lab.database}\n"
+        f"libraries:\n  - glob:\n      include: {pipeline.file.name}\n"
+    )
+    return pipeline
 
 
 def run_pipeline(spec: str | Path, full_refresh: bool = False) -> PipelineRun:

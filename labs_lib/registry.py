@@ -20,18 +20,19 @@ from labs_lib.errors import LabsError
 REGISTRY_FILE = Path(__file__).with_name("registry.toml")
 STEPS_PER_EXERCISE = 5
 
-Kind = Literal["table", "dataframe", "function", "value", "file", "run", "state"]
+Kind = Literal["table", "dataframe", "function", "value", "file", "run", "runs", "state"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A name the learner's answer cell must produce, and what it must be."""
+    """A name the learner's answer cell must produce, and what it must be; a lesson cell makes it where `given` is set."""
 
     name: str
     kind: Kind
     type: str = ""
     digits: int = 6
+    given: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Step:
     hints: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     compare: tuple[str, ...] = ()
+    conf: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,15 +156,16 @@ def _exercise(row: dict[str, Any]) -> Exercise:
 
 def _step(row: dict[str, Any]) -> Step:
     where = f"step {row.get('id', '?')}"
-    optional = {"answers", "hints", "needs", "compare"}
+    optional = {"answers", "hints", "needs", "compare", "conf"}
     _keys(row, {"id", "title", "points"}, {"id", "title", "points"} | optional, where)
     for answer in row.get("answers", []):
-        _keys(answer, {"name", "kind"}, {"name", "kind", "type", "digits"}, f"an answer of {where}")
+        _keys(answer, {"name", "kind"}, {"name", "kind", "type", "digits", "given"}, f"an answer of {where}")
     return Step(
         id=row["id"],
         title=row["title"],
         points=row["points"],
         answers=tuple(Answer(**answer) for answer in row.get("answers", [])),
+        conf=row.get("conf", False),
         **{key: tuple(row.get(key, [])) for key in ("hints", "needs", "compare")},
     )
 

@@ -5,6 +5,7 @@ Source of the fields: Spark's monitoring guide, "REST API" (/applications/<id>/j
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -12,11 +13,12 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql.connect.dataframe import DataFrame
 
+from labs_lib import plans
 from labs_lib.engine import session
 from labs_lib.errors import LabsError
 
@@ -53,7 +55,7 @@ class Node:
 class Run:
     """What one measured action did: its stages and the operators of its queries' final plans.
 
-    `tag` is the job tag by which the same figures can be read again.
+    `tag` is the job tag by which the same figures can be read again, `plan` the text of the plans that ran.
     """
 
     label: str
@@ -61,6 +63,7 @@ class Run:
     stages: tuple[Stage, ...]
     nodes: tuple[Node, ...]
     plan: str
+    query: str = ""  # the measured DataFrame's plan, serialised; empty for a function
 
     @property
     def shuffle_bytes(self) -> int:
@@ -106,7 +109,12 @@ def measure(action: DataFrame | Callable[[], object], label: str = "") -> Run:
             action()
     finally:
         spark.removeTag(tag)
-    return of_tag(tag, label)
+    return replace(of_tag(tag, label), query=serialised(action) if isinstance(action, DataFrame) else "")
+
+
+def serialised(frame: DataFrame) -> str:
+    """A DataFrame's unresolved plan (`spark.connect.Plan`) as base64: data that another session can analyse."""
+    return base64.b64encode(frame._plan.to_proto(frame.sparkSession.client).SerializeToString()).decode()
 
 
 def of_tag(tag: str, label: str = "") -> Run:
@@ -198,3 +206,12 @@ def _application(ui: str) -> str:
 def _get(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=PATIENCE) as response:
         return json.load(response)
+
+
+def outline(frame: DataFrame, show: bool = True) -> str | None:
+    """Print (or return, if not `show`) the physical plan that Spark chooses for a DataFrame, without ids and paths."""
+    text = plans.outline(plans.parse(frame._explain_string(mode="simple")))
+    if not show:
+        return text
+    print(text)
+    return None

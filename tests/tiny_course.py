@@ -41,8 +41,8 @@ def check(step):
     number = int(step[-1])
     found = globals().get(f"answer_{number}")
     digest = hashlib.sha256(str(found).encode()).hexdigest()
-    path = pathlib.Path(os.environ["LABS_WORKSPACE"], "evidence", f"{step}.json")
-    path.parent.mkdir(exist_ok=True)
+    path = pathlib.Path(os.environ["LABS_WORKSPACE"], "01_tiny", "evidence", f"{step}.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"digests": {f"answer_{number}": digest}}))
     points = 0 if found is None else 2 if found == number + SEED else 1
     return Verdict(step, points, number + SEED, found)'''

@@ -5,11 +5,16 @@ A notebook holds one session. When the local server is gone, `recover` replaces 
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import pyspark.sql.connect.proto as proto
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
@@ -42,6 +47,8 @@ class Connection:
 
 _connection: Connection | None = None
 _on_connect: list[Callable[[SparkSession], None]] = []
+_views: list[str] = []
+_CREATES_VIEW = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?(LOCAL\s+)?TEMP(ORARY)?\s+VIEW\b", re.IGNORECASE)
 
 
 def connection() -> Connection:
@@ -85,6 +92,54 @@ def recover() -> str | None:
     return LOST.get(reason, LOST["killed"]) + REPLACED
 
 
+def changed_conf(spark: SparkSession) -> dict[str, str]:
+    """The `spark.sql` and Delta settings of a session that are not the defaults, by name."""
+    wanted = ("spark.sql.", "spark.databricks.")
+    return {row.key: row.value for row in spark.sql("SET").collect() if row.key.startswith(wanted)}
+
+
+@contextlib.contextmanager
+def spark_conf(spark: SparkSession, values: Mapping[str, object]) -> Iterator[None]:
+    """Spark settings for a `with` block; afterwards each is what it was before.
+
+    `spark.conf.unset` would not do: it gives Spark's own default, not the value that the server was started with.
+    """
+    before = {name: spark.conf.get(name, None) for name in values}
+    try:
+        for name, value in values.items():
+            spark.conf.set(name, str(value).lower() if isinstance(value, bool) else str(value))
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, old)
+
+
+def view_commands() -> tuple[str, ...]:
+    """The commands that made this session's temporary views, in order, each a `spark.connect.Command` in base64.
+
+    A DataFrame's plan names a view and does not hold it: whoever analyses the plan elsewhere needs these first.
+    """
+    return tuple(_views)
+
+
+def _remember_views(spark: SparkSession) -> None:
+    """Note the view commands that this session's client sends."""
+    _views.clear()
+    send = spark.client.execute_command
+
+    def execute_command(command: proto.Command, *arguments: Any, **options: Any) -> Any:
+        outcome = send(command, *arguments, **options)
+        text = command.sql_command.input.sql.query or command.sql_command.sql
+        if command.HasField("create_dataframe_view") or _CREATES_VIEW.match(text):
+            _views.append(base64.b64encode(command.SerializeToString()).decode())
+        return outcome
+
+    spark.client.execute_command = execute_command  # type: ignore[method-assign]
+
+
 def close() -> None:
     """End this process's session. Never waits for a server that is gone."""
     global _connection
@@ -99,6 +154,8 @@ def close() -> None:
 
 
 def _connect() -> Connection:
+    # `pyspark.sql.functions` asks this variable whether to build Connect expressions; pyspark's own builder sets it too.
+    os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
     address = settings.remote()
     local = None if address else server.ensure()
     spark = SparkSession.builder.remote(address or local.remote).create()  # type: ignore[union-attr]
@@ -106,6 +163,7 @@ def _connect() -> Connection:
         # The client's default is to try for ten minutes, which suits a cluster; a dead loopback server stays dead.
         policy = DefaultPolicy(max_retries=3, initial_backoff=50, max_backoff=500)
         spark.client.set_retry_policies([policy])
+    _remember_views(spark)
     return Connection(spark, local)
 
 

@@ -1,0 +1,7 @@
+lab.drop("sales_clustered")
+spark.sql("CREATE TABLE sales_clustered LIKE transactions")
+spark.sql("ALTER TABLE sales_clustered CLUSTER BY (transaction_date)")
+transactions.writeTo("sales_clustered").append()
+spark.sql("OPTIMIZE sales_clustered")
+spark.sql(f"ALTER TABLE sales_clustered CLUSTER BY ({second}, {first})")
+spark.sql("OPTIMIZE sales_clustered FULL")

@@ -1,0 +1,124 @@
+"""Wrong answers lose the steps that their names say and no other; right ones that look different get full marks.
+
+A file is named `<steps that it fails>-<what is wrong>.py`, steps separated by commas; it is run in place of the first step's answer.
+In it, SOLUTION is the text of that step's own solution.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grader import course
+from grader.build import parse
+from grader.notebook import role_of
+from labs_lib import registry, settings
+from labs_lib.checker import examine, expected_digests, judge
+from labs_lib.engine.session import changed_conf
+from labs_lib.evidence import capture
+from labs_lib.verdict import Verdict
+
+HERE = Path(__file__).resolve().parent
+WRITTEN = [module for module in registry.modules() if module.written]
+# What an answer uses up, and has to be laid again before the next one.
+LAID_ANEW = {"1b.5": "table_with_a_past(lab, 'sales_retention')"}
+
+
+def files(kind: str, module: str) -> list[Path]:
+    return sorted((HERE / kind / module).glob("*.py"))
+
+
+def steps_of(path: Path) -> list[str]:
+    return path.stem.split("-")[0].split(",")
+
+
+class Notebook:
+    """A module's solution, run in this process up to its end, in whose place single answers are then tried."""
+
+    def __init__(self, module: registry.Module) -> None:
+        cells = parse(course.source_file(HERE.parent, module.name).read_text(encoding="utf-8"))
+        self.answers = {role.step: cell.source for cell in cells if (role := role_of(cell)).kind == "answer"}
+        self.names: dict[str, Any] = {"__name__": "__main__"}
+        for cell in cells:
+            if cell.cell_type == "code" and role_of(cell).kind != "check":
+                exec(compile(cell.source, role_of(cell).step or "lesson", "exec"), self.names)
+        self.lab = self.names["lab"]
+        self.conf = changed_conf(self.lab.spark)
+
+    def restore_settings(self) -> None:
+        now = changed_conf(self.lab.spark)
+        for name in now.keys() - self.conf.keys():
+            self.lab.spark.conf.unset(name)
+        for name in (name for name, value in self.conf.items() if now.get(name) != value):
+            self.lab.spark.conf.set(name, self.conf[name])
+
+    def verdicts(self, code: str, step_id: str) -> list[Verdict]:
+        """Verdicts on the step that the code answers, and on the steps that build on it with their own solutions."""
+        self.restore_settings()
+        names = dict(self.names)
+        if step_id in LAID_ANEW:
+            exec(LAID_ANEW[step_id], names)
+        verdicts = []
+        for step in registry.steps(registry.module_of(step_id)):
+            if step.id == step_id or step_id in step.needs:
+                solution = self.answers[step.id]
+                names["SOLUTION"] = solution
+                exec(compile(code if step.id == step_id else solution, step.id, "exec"), names)
+                evidence = examine(step, capture(step, names, self.lab), self.lab)
+                verdicts.append(judge(step, evidence, expected_digests(step, 0)))
+        return verdicts
+
+
+@pytest.fixture(scope="module")
+def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Notebook]]:
+    before = os.environ.get("LABS_WORKSPACE")
+    os.environ["LABS_WORKSPACE"] = str(tmp_path_factory.mktemp("answers"))
+    yield {module.name: Notebook(module) for module in WRITTEN}
+    os.environ.pop("LABS_WORKSPACE")
+    if before is not None:
+        os.environ["LABS_WORKSPACE"] = before
+    assert settings.remote() is None
+
+
+def cases(kind: str) -> list[Any]:
+    return [
+        pytest.param(module.name, path, id=path.stem) for module in WRITTEN for path in files(kind, module.name)
+    ]
+
+
+@pytest.mark.parametrize(("module", "path"), cases("wrong_answers"))
+def test_a_wrong_answer_loses_exactly_the_steps_in_its_name(
+    module: str, path: Path, notebooks: dict[str, Notebook]
+) -> None:
+    named = steps_of(path)
+    verdicts = notebooks[module].verdicts(path.read_text(encoding="utf-8"), named[0])
+    assert [verdict.step for verdict in verdicts if not verdict.passed] == named, "\n".join(map(repr, verdicts))
+    for verdict in verdicts:
+        if not verdict.passed:
+            assert "can't be read" not in verdict.sentence, verdict.sentence
+            assert verdict.findings, verdict.sentence
+
+
+@pytest.mark.parametrize(("module", "path"), cases("right_answers"))
+def test_a_right_answer_that_looks_different_gets_full_marks(
+    module: str, path: Path, notebooks: dict[str, Notebook]
+) -> None:
+    verdicts = notebooks[module].verdicts(path.read_text(encoding="utf-8"), steps_of(path)[0])
+    assert all(verdict.passed for verdict in verdicts), "\n".join(map(repr, verdicts))
+
+
+def test_every_step_has_wrong_answers_and_no_file_is_stray() -> None:
+    known = {step.id for module in WRITTEN for step in registry.steps(module)}
+    wrong = Counter(steps_of(path)[0] for module in WRITTEN for path in files("wrong_answers", module.name))
+    right = Counter(steps_of(path)[0] for module in WRITTEN for path in files("right_answers", module.name))
+    assert {step for step in known if wrong[step] < 3} == set(), "give each step three wrong answers"
+    assert {step for step in known if right[step] < 1} == set(), "give each step a right answer that looks different"
+    for kind in ("wrong_answers", "right_answers"):
+        for path in (HERE / kind).rglob("*.py"):
+            assert set(steps_of(path)) <= known, f"{path.name} names no step of a written module"
+            assert path.parent.name == registry.module_of(steps_of(path)[0]).name

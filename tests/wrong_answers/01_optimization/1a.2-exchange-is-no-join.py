@@ -1,0 +1,4 @@
+lines = transactions.groupBy("product_id").agg(F.count("*").alias("lines"))
+average, total = lines.agg(F.avg("lines"), F.sum("lines")).first()
+hot_keys = lines.where(F.col("lines") >= 100 * average).withColumn("share", F.col("lines") / total)
+shuffle_join = {"operator": "Exchange", "keys": ["product_id", "week"]}

@@ -1,0 +1,3 @@
+slow_runs = [measure(slow) for _ in range(3)]
+tuned_runs = slow_runs
+reduction = 1.0

@@ -1,0 +1,5 @@
+lab.drop("sales_clustered")
+spark.sql(f"CREATE TABLE sales_clustered CLUSTER BY ({first}) AS SELECT * FROM transactions")
+spark.sql("OPTIMIZE sales_clustered")
+spark.sql("ALTER TABLE sales_clustered CLUSTER BY (transaction_date)")
+spark.sql("OPTIMIZE sales_clustered FULL")

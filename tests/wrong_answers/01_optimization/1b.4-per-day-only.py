@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('groupBy("transaction_date", "region")', 'groupBy("transaction_date")'))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('spark.sql("VACUUM sales_retention")', ""))

@@ -6,7 +6,6 @@ are read from their logs. That is what lets another process judge it (DESIGN.md,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -151,7 +150,7 @@ def _value(answer: Answer, value: Any) -> Any:
     if answer.type == "rows" and not (isinstance(captured, list) and all(isinstance(row, dict) for row in captured)):
         raise Unusable(f"`{answer.name}` should be a pandas DataFrame or a list of dicts; it is {_kind_of(value)}.")
     wanted = SIMPLE_TYPES.get(answer.type)
-    if wanted and (not isinstance(captured, wanted) or isinstance(captured, bool) and bool not in wanted):
+    if wanted and (not isinstance(captured, wanted) or (isinstance(captured, bool) and bool not in wanted)):
         raise Unusable(f"`{answer.name}` should be of type {answer.type}; it is {_kind_of(value)}.")
     return captured
 

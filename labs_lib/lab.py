@@ -7,6 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import filelock
@@ -76,7 +77,7 @@ class Lab:
                 raise LabsError(str(error)) from None
             _link(source, target)
         self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{target}'")
-        return self.spark.table(name)
+        return cast(DataFrame, self.spark.table(name))
 
     def drop(self, *names: str) -> None:
         """Remove tables of this lab with their files, if they exist: a way to start a step again."""
@@ -89,7 +90,7 @@ class Lab:
         if fresh or not self.spark.catalog.tableExists(name):
             table: pa.Table = datasets.build(name, self.seed, scale)
             self.spark.createDataFrame(table).write.mode("overwrite").saveAsTable(name)
-        return self.spark.table(name)
+        return cast(DataFrame, self.spark.table(name))
 
 
 def open_lab(module: str, seed: int = 0) -> Lab:

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 from urllib.parse import unquote
 
 import numpy as np
@@ -47,7 +48,7 @@ def table_with_a_past(lab: Lab, name: str) -> DataFrame:
     lab.drop(name)
     write(lab.tables / name, contents, [*old, *recent], partition_by=["region"])
     lab.spark.sql(f"CREATE TABLE {name} USING delta LOCATION '{lab.tables / name}'")
-    return lab.spark.table(name)
+    return cast(DataFrame, lab.spark.table(name))
 
 
 def write(

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pyspark.sql.connect.dataframe import DataFrame
@@ -113,11 +114,12 @@ def describe(drawn: Figure, digits: int = 4, spans: bool = True) -> str:
             pairs = zip(names, numbers, strict=False) if len(names) == len(numbers) else (("", n) for n in numbers)
             lines.extend(f"    {name}: {number:.{digits}g}" for name, number in pairs)
         for line in axis.lines:
-            points = ", ".join(f"({x}, {_number(y, digits)})" for x, y in zip(*line.get_data(), strict=True))
+            across, up = np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()
+            points = ", ".join(f"({x}, {_number(y, digits)})" for x, y in zip(across, up, strict=True))
             lines.append(f"    line {line.get_label()}: {points}")
         for collection in axis.collections:
-            paths = [path.vertices for path in collection.get_paths()]
-            ends = ", ".join(f"{p[0][0]:.{digits}g}–{p[-1][0]:.{digits}g}" for p in paths if len(p) == 2)  # type: ignore[index,arg-type]
+            paths = [np.asarray(path.vertices).tolist() for path in collection.get_paths()]
+            ends = ", ".join(f"{p[0][0]:.{digits}g} to {p[-1][0]:.{digits}g}" for p in paths if len(p) == 2)
             lines.extend([f"    spans: {ends}"] if ends and spans else [])
         texts = [text.get_text() for text in axis.texts if text.get_text()]
         # A bar's label repeats its value.

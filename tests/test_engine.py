@@ -83,7 +83,7 @@ def test_a_process_that_was_interrupted_while_starting_leaves_no_server_behind(o
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
-    gone, alive = psutil.wait_procs(children, timeout=30)
+    _, alive = psutil.wait_procs(children, timeout=30)
     assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
     assert not (own_home / "server" / "server.json").exists()
 

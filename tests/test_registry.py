@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from labs_lib import registry
 from labs_lib.errors import LabsError
 

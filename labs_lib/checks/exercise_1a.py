@@ -48,7 +48,7 @@ def judge_1a_1(evidence: Evidence) -> Iterator[Finding]:
         named = min(stages, key=lambda stage: abs(stage["shuffle_bytes"] - bytes_read))
     yield Finding(
         "the stage",
-        named is not None and (named is slowest or not same_run and named["share"] > slowest["share"] - NOISE),
+        named is not None and (named is slowest or (not same_run and named["share"] > slowest["share"] - NOISE)),
         "the stage of `slow_run` with the most task time",
         f"stage {number}" if named is not None else f"stage {number}, which is none of this run's",
         "Compare `run_time` over the stages: tasks run in parallel, so it is task time that counts, not the clock.",
@@ -176,10 +176,7 @@ def judge_1a_4(evidence: Evidence) -> Iterator[Finding]:
         "which query each list measured",
         all(run["shuffled_joins"] for run in slow) and not any(run["shuffled_joins"] for run in tuned),
         "the slow query with its shuffled joins, the tuned one without",
-        " and ".join(
-            f"{name}: {'shuffled' if all(run['shuffled_joins'] for run in runs) else 'broadcast or mixed'} joins"
-            for name, runs in (("slow", slow), ("tuned", tuned))
-        ),
+        f"slow: {_joins_of(slow)} joins; tuned: {_joins_of(tuned)} joins",
         "`slow` before, `tuned` after.",
     )
     measured = statistics.median(run["shuffle_bytes"] for run in slow) / max(
@@ -260,6 +257,11 @@ def size(text: str) -> int:
     digits = text.strip().lower().rstrip("bkmg")
     unit = text.strip().lower()[len(digits) :]
     return int(digits) * SIZE_UNITS[unit] if digits.isdecimal() and unit in SIZE_UNITS else 0
+
+
+def _joins_of(runs: list[dict[str, Any]]) -> str:
+    shuffled = [bool(run["shuffled_joins"]) for run in runs]
+    return "shuffled" if all(shuffled) else "mixed" if any(shuffled) else "broadcast"
 
 
 def _before_next_join(operator: plans.Operator) -> list[str]:

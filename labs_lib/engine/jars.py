@@ -44,7 +44,8 @@ def pinned() -> tuple[Jar, ...]:
     """The jars that the course needs, from jars.sha256 (`<sha256>  <group>:<artifact>:<version>` a line)."""
     lines = (resources.files("labs_lib.engine") / "jars.sha256").read_text().splitlines()
     pairs = (line.split() for line in lines if line.strip())
-    return tuple(Jar(*coordinate.split(":"), sha256=digest) for digest, coordinate in pairs)
+    rows = ((digest, *coordinate.split(":")) for digest, coordinate in pairs)
+    return tuple(Jar(group, artifact, version, digest) for digest, group, artifact, version in rows)
 
 
 def spark_jars() -> Path:

@@ -18,11 +18,22 @@ MODULE_OPTIONS = (
     "-XX:+IgnoreUnrecognizedVMOptions",
     *(
         f"--add-opens=java.base/{package}=ALL-UNNAMED"
-        for package in (
-            "java.lang java.lang.invoke java.lang.reflect java.io java.net java.nio java.util "
-            "java.util.concurrent java.util.concurrent.atomic jdk.internal.ref sun.nio.ch sun.nio.cs "
-            "sun.security.action sun.util.calendar"
-        ).split()
+        for package in [
+            "java.lang",
+            "java.lang.invoke",
+            "java.lang.reflect",
+            "java.io",
+            "java.net",
+            "java.nio",
+            "java.util",
+            "java.util.concurrent",
+            "java.util.concurrent.atomic",
+            "jdk.internal.ref",
+            "sun.nio.ch",
+            "sun.nio.cs",
+            "sun.security.action",
+            "sun.util.calendar",
+        ]
     ),
     "--add-opens=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
     "-Dio.netty.tryReflectionSetAccessible=true",

@@ -69,7 +69,8 @@ def file_ranges(path: Path, column: str) -> list[tuple[Any, Any]]:
     low, high = f"min.{column}", f"max.{column}"
     if low not in files.column_names:
         raise LabsError(f"{path.name} keeps no statistics for {column!r}, so files can't be skipped by it.")
-    return sorted(zip(files[low].to_pylist(), files[high].to_pylist(), strict=True), key=str)
+    pairs = zip(files[low].to_pylist(), files[high].to_pylist(), strict=True)
+    return sorted(pair for pair in pairs if None not in pair)  # a file of nulls alone covers nothing
 
 
 def content(path: Path) -> pa.Table:

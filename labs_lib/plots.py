@@ -8,10 +8,13 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from pyspark.sql.connect.dataframe import DataFrame
 
@@ -46,10 +49,10 @@ def bars(values: Mapping[str, float], title: str, unit: str, highlight: Sequence
     show(drawn, digits)
 
 
-def ranges(panels: Mapping[str, Sequence[tuple[float, float]]], title: str, label: str, exact: bool = True) -> None:
+def ranges(panels: Mapping[str, Sequence[tuple[Any, Any]]], title: str, label: str, exact: bool = True) -> None:
     """Show each data file's range of a column as a line: how well data skipping can leave files out.
 
-    `panels` maps a panel's name (a column, a layout) to its files' (minimum, maximum). Where files are cut at other values in every
+    `panels` maps a panel's name (a column, a layout) to its files' (minimum, maximum), numbers or dates. Where files are cut at other values in every
     run, as Z-order does, `exact=False` keeps the values out of the description.
     """
     drawn, axes = figure(width=8.5, height=3.0, columns=len(panels))
@@ -58,6 +61,8 @@ def ranges(panels: Mapping[str, Sequence[tuple[float, float]]], title: str, labe
         axis.set_title(f"{name}: {len(files)} files", loc="left", fontsize=10)
         axis.set_xlabel(label)
         axis.set_yticks([])
+        if files and isinstance(files[0][0], date):
+            axis.xaxis.set_major_formatter(ConciseDateFormatter(axis.xaxis.get_major_locator()))
     axes[0].set_ylabel("data files")
     drawn.suptitle(title, x=0.01, ha="left")
     show(drawn, spans=exact)

@@ -38,6 +38,10 @@ SPARK_CONF: dict[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.connect.serverStacktrace.enabled": "false",  # an error is its sentence, not forty lines of Scala
     "spark.ui.showConsoleProgress": "false",
+    # A module makes about 700 jobs; a check looks up a run that may be some modules back. Ten megabytes of heap.
+    "spark.ui.retainedJobs": "4000",
+    "spark.ui.retainedStages": "8000",
+    "spark.sql.ui.retainedExecutions": "4000",
     "spark.log.level": "ERROR",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",

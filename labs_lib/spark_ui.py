@@ -14,6 +14,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 from pyspark.sql.connect.dataframe import DataFrame
@@ -122,12 +123,14 @@ def of_tag(tag: str, label: str = "") -> Run:
     jobs = _settled_jobs(tag)
     stage_ids = sorted({stage for job in jobs for stage in job["stageIds"]})
     stages = tuple(stage for number in stage_ids if (stage := _stage(number)) is not None)
+    if len(stages) < sum(job["numCompletedStages"] for job in jobs):
+        raise LabsError("The Spark UI has forgotten a part of this run, as much has run since; measure it again.")
     nodes, plan = _executed_plan({job["jobId"] for job in jobs})
     return Run(label, tag, stages, nodes, plan)
 
 
 def fetch(path: str) -> Any:
-    """JSON of one REST address below the running application, such as `jobs` or `stages/3`.
+    """JSON of one REST address below the running application, such as `jobs` or `stages/3`; None where it has nothing.
 
     Raises LabsError if there is no UI to ask.
     """
@@ -137,7 +140,9 @@ def fetch(path: str) -> Any:
     try:
         return _get(f"{ui}/api/v1/applications/{_application(ui)}/{path}")
     except urllib.error.HTTPError as error:
-        raise LabsError(f"The Spark UI has nothing at {path} (HTTP {error.code}).") from None
+        if error.code == HTTPStatus.NOT_FOUND:
+            return None
+        raise LabsError(f"The Spark UI refused to tell {path} (HTTP {error.code}).") from None
     except OSError as error:
         raise LabsError(f"The Spark UI at {ui} does not answer ({error}); run the cell again in a moment.") from None
 
@@ -159,12 +164,14 @@ def _settled_jobs(tag: str) -> list[dict[str, Any]]:
         if jobs and all(job["status"] != "RUNNING" for job in jobs):
             return jobs
         if time.monotonic() > deadline:
-            raise LabsError("Spark ran no job for this action, so there is nothing to measure; make it compute something.")
+            raise LabsError(
+                "The Spark UI knows no job of this run: it computed nothing, or it was on a server that is gone. Measure it again."
+            )
         time.sleep(0.05)
 
 
 def _stage(number: int) -> Stage | None:
-    attempts = fetch(f"stages/{number}")
+    attempts = fetch(f"stages/{number}") or []  # the UI's store drops skipped stages first
     done = [attempt for attempt in attempts if attempt["status"] == "COMPLETE"]
     if not done:  # skipped: its shuffle files were there already
         return None

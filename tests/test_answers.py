@@ -44,22 +44,25 @@ class Notebook:
         cells = parse(course.source_file(HERE.parent, module.name).read_text(encoding="utf-8"))
         self.answers = {role.step: cell.source for cell in cells if (role := role_of(cell)).kind == "answer"}
         self.names: dict[str, Any] = {"__name__": "__main__"}
+        self.conf: dict[str, dict[str, str]] = {}  # the session's settings as each answer met them
         for cell in cells:
-            if cell.cell_type == "code" and role_of(cell).kind != "check":
-                exec(compile(cell.source, role_of(cell).step or "lesson", "exec"), self.names)
+            role = role_of(cell)
+            if role.kind == "answer":
+                self.conf[role.step] = changed_conf(self.names["lab"].spark)
+            if cell.cell_type == "code" and role.kind != "check":
+                exec(compile(cell.source, role.step or "lesson", "exec"), self.names)
         self.lab = self.names["lab"]
-        self.conf = changed_conf(self.lab.spark)
 
-    def restore_settings(self) -> None:
-        now = changed_conf(self.lab.spark)
-        for name in now.keys() - self.conf.keys():
+    def restore_settings(self, step_id: str) -> None:
+        now, wanted = changed_conf(self.lab.spark), self.conf[step_id]
+        for name in now.keys() - wanted.keys():
             self.lab.spark.conf.unset(name)
-        for name in (name for name, value in self.conf.items() if now.get(name) != value):
-            self.lab.spark.conf.set(name, self.conf[name])
+        for name in (name for name, value in wanted.items() if now.get(name) != value):
+            self.lab.spark.conf.set(name, wanted[name])
 
     def verdicts(self, code: str, step_id: str) -> list[Verdict]:
         """Verdicts on the step that the code answers, and on the steps that build on it with their own solutions."""
-        self.restore_settings()
+        self.restore_settings(step_id)
         names = dict(self.names)
         if step_id in LAID_ANEW:
             exec(LAID_ANEW[step_id], names)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from labs_lib import plans, settings
+from labs_lib.engine.session import spark_conf
 from labs_lib.evidence import Evidence
 from labs_lib.observer import Observer
 from labs_lib.verdict import Finding
@@ -19,6 +20,8 @@ NOISE = 0.15  # how far a stage's share may move from one run of the same query 
 SHUFFLE_TOLERANCE = 0.02  # relative: compression of the same rows differs a little from run to run
 RUNS = 3  # a median of fewer says nothing
 REDUCTION = 3.0  # the task's factor; pre-aggregating the promotions reaches 3.8, a plain broadcast thousands
+# The cluster of the exercise, whatever step 1a.5 or a second try has set since.
+GIVEN_CONF = {"spark.sql.autoBroadcastJoinThreshold": "-1"}
 CARD_SETTINGS = ("spark.sql.autoBroadcastJoinThreshold", "spark.sql.shuffle.partitions", "spark.sql.adaptive.enabled")
 PARTITIONS = (2, 16)  # from one per core, to a count at which a task still gets about a megabyte of this shuffle
 SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
@@ -26,7 +29,8 @@ SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "
 
 def observe_1a_1(observer: Observer) -> dict[str, Any]:
     """The stages of the slow run as Spark's REST interface has them."""
-    run = observer.run("slow_run")
+    with spark_conf(observer.lab.spark, GIVEN_CONF):
+        run = observer.run("slow_run")
     whole = sum(stage.run_time for stage in run.stages) or 1
     return {
         "same_run": observer.trusting,
@@ -76,7 +80,8 @@ def judge_1a_1(evidence: Evidence) -> Iterator[Finding]:
 
 def observe_1a_2(observer: Observer) -> dict[str, Any]:
     """The joins of the slow query's plan: operator, keys, and whether both sides are shuffled for it."""
-    joins = observer.plan("slow").named(*plans.JOINS)
+    with spark_conf(observer.lab.spark, GIVEN_CONF):
+        joins = observer.plan("slow").named(*plans.JOINS)
     return {
         "joins": [
             {
@@ -113,7 +118,8 @@ def judge_1a_2(evidence: Evidence) -> Iterator[Finding]:
 
 def observe_1a_3(observer: Observer) -> dict[str, Any]:
     """What the plan of the tuned query does with its joins and with the big table."""
-    plan = observer.plan("tuned")
+    with spark_conf(observer.lab.spark, GIVEN_CONF):
+        plan = observer.plan("tuned")
     path = plan.path_to("transactions")
     joins = [place for place, operator in enumerate(path) if operator.name in plans.JOINS]
     below = path[joins[0] + 1 :] if joins else path  # from the uppermost join down to the scan
@@ -135,7 +141,7 @@ def judge_1a_3(evidence: Evidence) -> Iterator[Finding]:
         bool(joins) and not shuffled,
         "BroadcastHashJoin, each of them",
         ", ".join(joins) or "no join",
-        "`broadcast(frame)` or the hint /*+ BROADCAST(name) */ sends a side to every task; the session forbids only what nobody asked for.",
+        "`broadcast(frame)` or the hint /*+ BROADCAST(name) */ sends a side to every task. The threshold of -1 is the cluster's and stays; it forbids only what nobody asked for.",
         weight=2,
     )
     yield Finding(
@@ -157,7 +163,8 @@ def observe_1a_4(observer: Observer) -> dict[str, Any]:
             for captured, run in zip(observer.answer(name), observer.runs(name), strict=True)
         ]
 
-    return {"slow": figures("slow_runs"), "tuned": figures("tuned_runs")}
+    with spark_conf(observer.lab.spark, GIVEN_CONF):
+        return {"slow": figures("slow_runs"), "tuned": figures("tuned_runs")}
 
 
 def judge_1a_4(evidence: Evidence) -> Iterator[Finding]:

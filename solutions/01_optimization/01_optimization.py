@@ -370,7 +370,8 @@ check("1a.2")
 # %% [markdown]
 # ### Step 1a.3: Fix it
 #
-# Write the query again so that it gives the same rows with less movement.
+# Write the query again so that it gives the same rows with less movement. The cluster's threshold stays at -1, as others may rely on it: decide
+# within the query.
 #
 # **Produce** `tuned`, a DataFrame with the columns and rows of `slow`.
 #

@@ -45,13 +45,13 @@ def test_unknown_names_point_to_the_nearest() -> None:
 
 BROKEN = {
     "points": ("points = 2", "points = 0", r"step 1a\.1 is worth 0"),
-    "id out of place": ('id = "1a.2"', 'id = "1a.7"', r"step '1a\.7' where 1a\.2 belongs"),
+    "id out of place": ('id = "1a.2"', 'id = "1a.7"', r"step '1a\.7' is where 1a\.2 belongs"),
     "id twice": ('id = "1a.2"', 'id = "1a.1"', r"step 1a\.1 is there twice"),
-    "exercise id": ('id = "1b"', 'id = "1c"', r"exercise '1c' where 1b belongs"),
+    "exercise id": ('id = "1b"', 'id = "1c"', r"exercise '1c' of 01_optimization is where 1b belongs"),
     "module name": ('name = "02_patterns"', 'name = "03_patterns"', r"call it 02_something"),
-    "later need": ('needs = ["1a.2"]', 'needs = ["1b.2"]', r"step 1a\.3 needs '1b\.2'"),
+    "later need": ('needs = ["1a.3"]', 'needs = ["1b.2"]', r"step 1a\.4 needs '1b\.2'"),
     "compare": (r"compare = \[[^\]]*\]", 'compare = ["absent"]', r"compares 'absent'"),
-    "kind": ('kind = "dataframe"', 'kind = "frame"', r"is a 'frame'; kinds are"),
+    "kind": ('kind = "dataframe"', 'kind = "frame"', r"answers with a 'frame'; kinds are"),
     "no answers": (r"answers = \[\n(?:    .*\n)+\]", "", r"step 1a\.1 of a written module has no answer"),
     "no hints": (r"hints = \[\n(?:    .*\n)+\]", "", r"step 1a\.1 of a written module has 0 hints"),
     "misspelt key": ("points = 2", "points = 2\npoint = 2", r"step 1a\.1 has an unknown key 'point'"),

@@ -1,0 +1,223 @@
+"""A learner's way through a step, in real JupyterLab and a real Chromium: wrong answer, hint, right answer, restart."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+NOTEBOOK = "01_optimization/01_optimization.ipynb"
+WRONG = HERE / "wrong_answers/01_optimization/1a.1-most-rows-read.py"
+RIGHT = HERE / "right_answers/01_optimization/1a.1-from-the-rest-interface.py"
+SWITCHES = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+# Milliseconds that a machine under load may take: for JupyterLab to draw something, and for all lessons up to a step.
+DRAWN, RUN = 60_000, 300_000
+
+# Cells that are far away are not drawn: these go by the notebook's model, as JupyterLab's own commands do.
+ACTIVATE = """async name => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    notebook.activeCellIndex = notebook.widgets.findIndex(cell => cell.model.id === name);
+    await window.jupyterapp.commands.execute("notebook:enter-command-mode");
+    await notebook.scrollToItem(notebook.activeCellIndex);
+}"""
+RUN_COUNT = """name => window.jupyterapp.shell.currentWidget.content.widgets
+    .find(cell => cell.model.id === name).model.executionCount ?? 0"""
+HAS_RUN = """([name, before]) => {
+    const {model} = window.jupyterapp.shell.currentWidget.content.widgets.find(cell => cell.model.id === name);
+    return model.executionState === "idle" && (model.executionCount ?? 0) > before;
+}"""
+READY = """name => {
+    const panel = window.jupyterapp?.shell.currentWidget;
+    const kernel = panel?.sessionContext?.session?.kernel;
+    return kernel?.status === "idle" && panel.content.widgets.some(cell => cell.model.id === name);
+}"""
+
+
+class Lab:
+    """An open notebook in JupyterLab; cells are named by their ids."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def wait_until_ready(self) -> None:
+        """The notebook is drawn and its kernel waits for work."""
+        self.page.wait_for_function(READY, arg="setup-1", timeout=DRAWN)
+
+    def cell(self, name: str) -> Locator:
+        """A cell, selected and scrolled into view."""
+        self.page.evaluate(ACTIVATE, name)
+        found = self.page.locator(".jp-Notebook .jp-Cell.jp-mod-active")
+        expect(found).to_be_in_viewport(timeout=DRAWN)
+        return found
+
+    def write(self, name: str, code: str) -> None:
+        """Put this text in place of a cell's own, by keyboard."""
+        self.cell(name)
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(code)
+        self.page.keyboard.press("Escape")
+
+    def run(self, name: str) -> Locator:
+        """Run a cell to its end; returns its output area."""
+        cell = self.cell(name)
+        before = self.page.evaluate(RUN_COUNT, name)
+        self.page.keyboard.press("Control+Enter")
+        self.page.wait_for_function(HAS_RUN, arg=[name, before], timeout=RUN)
+        return cell.locator(".jp-Cell-outputArea")
+
+    def run_all_above(self, name: str, last: str) -> None:
+        """Run what stands above a cell, by the menu, until the cell `last` has run."""
+        self.cell(name)
+        before = self.page.evaluate(RUN_COUNT, last)
+        self.menu("Run", "notebook:run-all-above")
+        self.page.wait_for_function(HAS_RUN, arg=[last, before], timeout=RUN)
+
+    def restart(self, name: str) -> None:
+        """Restart the kernel and clear all outputs, by the menu; `name` is a cell that has run."""
+        self.menu("Kernel", "kernelmenu:restart-and-clear")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.page.wait_for_function(f"name => ({RUN_COUNT})(name) === 0", arg=name, timeout=DRAWN)
+        self.wait_until_ready()
+
+    def menu(self, title: str, command: str) -> None:
+        """Choose an entry of the menu bar."""
+        self.page.get_by_role("menuitem", name=title, exact=True).click()
+        self.page.locator(f".lm-Menu-item[data-command='{command}']").click()
+
+
+def chromium() -> str:
+    """The system's Chromium. Skips the test if there is none."""
+    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    path = next(filter(None, found), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine; `apt-get install chromium` installs one")
+    return path
+
+
+@pytest.fixture
+def jupyterlab(own_home: Path, tmp_path: Path) -> Iterator[str]:
+    """JupyterLab as `labs lab` starts it on a fresh copy of the modules; yields its address."""
+    chromium()
+    folders = {
+        f"JUPYTER_{part}_DIR": str(tmp_path / "jupyter" / part) for part in ("CONFIG", "DATA", "RUNTIME")
+    }
+    config = Path(folders["JUPYTER_CONFIG_DIR"])
+    notices = config / "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    notices.parent.mkdir(parents=True)
+    notices.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+    (config / "jupyter_lab_config.json").write_text(json.dumps({"LabApp": {"expose_app_in_browser": True}}))
+    unwanted = {
+        "SPARK_REMOTE",
+        "JAVA_HOME",
+        "LABS_WORKSPACE",
+        "LABS_EXPECTED",
+        "JUPYTER_TOKEN",
+        "JUPYTER_PORT",
+    }
+    environment = {key: value for key, value in os.environ.items() if key not in unwanted}
+    environment |= {"LABS_HOME": str(own_home), "IPYTHONDIR": str(tmp_path / "ipython"), **folders}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "labs_lib.cli", "lab", "--no-browser", "--folder", str(tmp_path / "work")],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    log: list[str] = []
+    address: queue.Queue[str] = queue.Queue()
+
+    def follow() -> None:
+        assert server.stdout is not None
+        for line in server.stdout:
+            log.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:\d+/lab\?token=\w+", line):
+                address.put(found[0])
+        address.put("")  # it has ended
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        url = address.get(timeout=120)
+        assert url, "".join(log)
+        yield url
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+        follower.join(30)  # JupyterLab ends its kernels first
+
+
+@pytest.fixture
+def page(jupyterlab: str, tmp_path: Path) -> Iterator[Page]:
+    """Chromium, with a profile of its own, at that JupyterLab."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            str(tmp_path / "profile"),
+            executable_path=chromium(),
+            args=SWITCHES,
+            viewport={"width": 1400, "height": 1000},
+        )
+        opened = browser.pages[0] if browser.pages else browser.new_page()
+        opened.set_default_timeout(DRAWN)
+        opened.goto(jupyterlab.replace("/lab?", f"/lab/tree/{NOTEBOOK}?"))
+        yield opened
+        browser.close()
+
+
+def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(page: Page) -> None:
+    lab = Lab(page)
+    lab.wait_until_ready()
+    lab.run_all_above("answer-1a-1", last="cell-c812a0601310")
+
+    lab.write("answer-1a-1", WRONG.read_text())
+    lab.run("answer-1a-1")
+    card = lab.run("check-1a-1").locator(".labs-card")
+    expect(card).to_contain_text(re.compile("Not yet|Partly"))
+    expect(card).to_contain_text("Find the slow stage")
+    first, second = card.get_by_text("Hint 1 of 3"), card.get_by_text("Hint 2 of 3")
+    expect(first).to_be_visible()
+    expect(second).to_be_hidden()
+    first.click()
+    expect(card.get_by_text("what the Stages tab shows")).to_be_visible()
+    expect(second).to_be_visible()
+    expect(card.get_by_text("Hint 3 of 3")).to_be_hidden()
+
+    lab.write("answer-1a-1", RIGHT.read_text())
+    lab.run("answer-1a-1")
+    card = lab.run("check-1a-1").locator(".labs-card")
+    expect(card).to_contain_text("Solved")
+    expect(card).to_contain_text("2 of 2 points")
+    expect(card.get_by_text("Hint")).to_have_count(0)
+
+    lab.restart("check-1a-1")
+    expect(card).to_have_count(0)
+    for name in ("parameters", "setup-1"):
+        lab.run(name)
+    shown = lab.run(last_cell()).locator(".labs-progress")
+    expect(shown.get_by_title("1a.1 Find the slow stage: Solved")).to_be_visible()
+    expect(shown.get_by_title("1a.2 Name the bottleneck: Not tried")).to_be_visible()
+
+
+def last_cell() -> str:
+    """The id of module 1's last cell, which shows the progress."""
+    cells = json.loads((HERE.parent / "modules" / NOTEBOOK).read_text())["cells"]
+    assert cells[-1]["source"] == ["progress()"]
+    return str(cells[-1]["id"])

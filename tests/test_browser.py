@@ -17,7 +17,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from labs_lib import registry
+
 HERE = Path(__file__).resolve().parent
+STEP = registry.step("1a.1")
+ANSWER, CHECK = "answer-1a-1", "check-1a-1"
 NOTEBOOK = "01_optimization/01_optimization.ipynb"
 WRONG = HERE / "wrong_answers/01_optimization/1a.1-most-rows-read.py"
 RIGHT = HERE / "right_answers/01_optimization/1a.1-from-the-rest-interface.py"
@@ -182,42 +186,42 @@ def page(jupyterlab: str, tmp_path: Path) -> Iterator[Page]:
         browser.close()
 
 
-def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(page: Page) -> None:
+@pytest.fixture
+def cells() -> list[str]:
+    """The ids of module 1's code cells, from its first to its last."""
+    found = json.loads((HERE.parent / "modules" / NOTEBOOK).read_text())["cells"]
+    return [str(cell["id"]) for cell in found if cell["cell_type"] == "code"]
+
+
+def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(page: Page, cells: list[str]) -> None:
     lab = Lab(page)
     lab.wait_until_ready()
-    lab.run_all_above("answer-1a-1", last="cell-c812a0601310")
+    lab.run_all_above(ANSWER, last=cells[cells.index(ANSWER) - 1])
 
-    lab.write("answer-1a-1", WRONG.read_text())
-    lab.run("answer-1a-1")
-    card = lab.run("check-1a-1").locator(".labs-card")
+    lab.write(ANSWER, WRONG.read_text())
+    lab.run(ANSWER)
+    card = lab.run(CHECK).locator(".labs-card")
+    expect(card).to_contain_text(STEP.title)
     expect(card).to_contain_text(re.compile("Not yet|Partly"))
-    expect(card).to_contain_text("Find the slow stage")
-    first, second = card.get_by_text("Hint 1 of 3"), card.get_by_text("Hint 2 of 3")
+    first, second, third = (card.get_by_text(f"Hint {number} of {len(STEP.hints)}") for number in (1, 2, 3))
     expect(first).to_be_visible()
     expect(second).to_be_hidden()
     first.click()
-    expect(card.get_by_text("what the Stages tab shows")).to_be_visible()
+    expect(card.get_by_text(STEP.hints[0].replace("`", ""))).to_be_visible()
     expect(second).to_be_visible()
-    expect(card.get_by_text("Hint 3 of 3")).to_be_hidden()
+    expect(third).to_be_hidden()
 
-    lab.write("answer-1a-1", RIGHT.read_text())
-    lab.run("answer-1a-1")
-    card = lab.run("check-1a-1").locator(".labs-card")
+    lab.write(ANSWER, RIGHT.read_text())
+    lab.run(ANSWER)
+    card = lab.run(CHECK).locator(".labs-card")
     expect(card).to_contain_text("Solved")
-    expect(card).to_contain_text("2 of 2 points")
+    expect(card).to_contain_text(f"{STEP.points} of {STEP.points} points")
     expect(card.get_by_text("Hint")).to_have_count(0)
 
-    lab.restart("check-1a-1")
+    lab.restart(CHECK)
     expect(card).to_have_count(0)
     for name in ("parameters", "setup-1"):
         lab.run(name)
-    shown = lab.run(last_cell()).locator(".labs-progress")
-    expect(shown.get_by_title("1a.1 Find the slow stage: Solved")).to_be_visible()
-    expect(shown.get_by_title("1a.2 Name the bottleneck: Not tried")).to_be_visible()
-
-
-def last_cell() -> str:
-    """The id of module 1's last cell, which shows the progress."""
-    cells = json.loads((HERE.parent / "modules" / NOTEBOOK).read_text())["cells"]
-    assert cells[-1]["source"] == ["progress()"]
-    return str(cells[-1]["id"])
+    shown = lab.run(cells[-1]).locator(".labs-progress")
+    expect(shown.get_by_title(f"{STEP.id} {STEP.title}: Solved")).to_be_visible()
+    expect(shown.get_by_title(f"1a.2 {registry.step('1a.2').title}: Not tried")).to_be_visible()

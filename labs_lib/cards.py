@@ -10,7 +10,7 @@ import jinja2
 from labs_lib import registry
 from labs_lib.verdict import Verdict
 
-MARKS = {"pass": "✔", "partial": "◐", "fail": "✘", "unanswered": "○", "blocked": "⏸"}
+MARKS = {"pass": "✔", "partial": "◐", "fail": "✘", "unanswered": "○", "blocked": "⋯"}
 WORDS = {"pass": "Solved", "partial": "Partly", "fail": "Not yet", "unanswered": "No answer", "blocked": "Waiting"}
 COLOURS = {"pass": "#2e7d32", "partial": "#b26a00", "fail": "#c62828", "unanswered": "#607d8b", "blocked": "#607d8b"}
 

@@ -147,7 +147,9 @@ def lab(
         copied = copy_modules(ROOT / "modules", folder)
         for path in copied:
             console.print(f"new: {path}", highlight=False)
-        environment = {**os.environ, "LABS_WORKSPACE": str(folder.absolute() / ".labs")}
+        # Without nbgrader's instructor menus and the news pop-up; what the user has configured still counts.
+        config = os.pathsep.join(filter(None, [os.environ.get("JUPYTER_CONFIG_PATH"), str(ROOT / "labs_lib" / "jupyter")]))
+        environment = {**os.environ, "LABS_WORKSPACE": str(folder.absolute() / ".labs"), "JUPYTER_CONFIG_PATH": config}
         # The server warms up while the browser opens; a notebook that is faster waits for this very start.
         subprocess.Popen([sys.executable, "-m", "labs_lib.cli", "start"], stdout=subprocess.DEVNULL, start_new_session=True)
         command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.absolute()}"]

@@ -52,7 +52,7 @@ def create(java: Java) -> bool:
             return True
         with tempfile.TemporaryDirectory(dir=base.parent) as name:
             scratch = Path(name)
-            dump = ["-Xshare:dump", "-XX:+UseSerialGC", f"-XX:SharedArchiveFile={base}"]
+            dump = ["-Xshare:dump", *settings.JVM_OPTIONS, f"-XX:SharedArchiveFile={base}"]
             subprocess.run([java.executable, *dump], capture_output=True, timeout=DUMP_TIMEOUT)
             if not base.exists():
                 return False
@@ -75,5 +75,5 @@ def create(java: Java) -> bool:
 
 def _paths(java: Java) -> tuple[Path, Path]:
     version = subprocess.run([java.executable, "-version"], capture_output=True, text=True).stderr
-    key = hashlib.sha256(f"{java.executable}\n{version}\n{classpath()}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{java.executable}\n{version}\n{settings.JVM_OPTIONS}\n{classpath()}".encode()).hexdigest()[:16]
     return settings.home() / "cds" / f"{key}-base.jsa", settings.home() / "cds" / f"{key}-top.jsa"

@@ -139,8 +139,7 @@ def launch(java: Java, port: int, ui_port: int, token: str, scratch: Path, optio
     command = [
         str(java.executable),
         f"-Xmx{settings.heap()}",
-        # Short-lived work on few cores: the first compiler tier and the serial collector start fastest and take least memory.
-        *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+        *settings.JVM_OPTIONS,
         *options,
         *MODULE_OPTIONS,
         f"-Djava.io.tmpdir={temporary}",

@@ -19,7 +19,7 @@
 # | part | you learn to | exercise |
 # |---|---|---|
 # | Lessons 1 to 6 | size a cluster, read a plan, read the Spark UI, choose joins, partitions and caches | 1a, performance tuning |
-# | Lessons 7 to 11 | lay out Delta tables for the queries they get, keep views fresh, keep history for as long as it pays | 1b, Delta layout |
+# | Lessons 7 to 10 | lay out Delta tables for the queries they get, keep views fresh, keep history for as long as it pays | 1b, Delta layout |
 #
 # The data is a real grocery retailer's year: 1.5 million sales lines, 92 thousand products, and where each product was on
 # display. Spark 4.2 and Delta Lake 4.4 run on this machine. Seconds differ from machine to machine, so every
@@ -33,7 +33,6 @@
 SEED = 0  # which variation of the data; the checks know what it holds
 
 # %% tags=["setup"]
-from pathlib import Path
 from statistics import median
 
 import pandas as pd
@@ -66,11 +65,11 @@ for name in ("transactions", "products", "promotions", "stores"):
 # %% [markdown]
 # ## Lesson 1: What a cluster is made of, and what each choice costs
 #
-# A cluster is a number of cores, an amount of memory for each core, and a price an hour. Three choices matter more than all others:
+# A cluster is a number of cores, an amount of memory per core, and a price per hour. Three choices matter more than all others:
 #
 # | choice | what speaks for more | what it costs |
 # |---|---|---|
-# | **Kind of worker** | joins and aggregations that spill: more memory a core. Parsing, compressing, Python functions: more cores | memory-optimized machines cost about a third more a core |
+# | **Kind of worker** | joins and aggregations that spill: more memory per core. Parsing, compressing, Python functions: more cores | memory-optimized machines cost about a third more per core |
 # | **Number of workers, autoscaling** | load that comes and goes. Set the lower bound to what the quiet hours need | scaling up takes minutes; scaling down loses shuffle files and caches on the machines that go. A job of steady size runs cheaper at a fixed size |
 # | **Spot machines** | work that can be repeated. Often 60 to 80 % cheaper | they can be taken away at any time: the driver belongs on a regular machine, and lost tasks are computed again |
 #
@@ -102,11 +101,11 @@ for adaptive in (False, True):
 bars(tasks, "One small aggregation at 200 shuffle partitions", "tasks in its largest stage", highlight=["without AQE"])
 
 # %% [markdown]
-# Two hundred tasks for some kilobytes: starting each of them costs more than its work. AQE saw the size and joined the partitions.
+# Two hundred tasks for some kilobytes: starting each of them costs more than its work. AQE saw the size and merged the partitions.
 #
 # A setting is right for a size of data. A rule that names no size ("200 partitions", "8 GB of memory") is a guess. What holds:
 #
-# * **Shuffle partitions**: aim at 100 to 200 MB a partition *before* AQE, never fewer than there are cores. AQE joins partitions that turn out too small;
+# * **Shuffle partitions**: aim at 100 to 200 MB a partition *before* AQE, never fewer than there are cores. AQE merges partitions that turn out too small;
 #   it can't invent more of them, except in a skewed join.
 # * **Input partitions**: `spark.sql.files.maxPartitionBytes` (128 MB) decides how many bytes of files one task reads. Few large files and many
 #   idle cores ask for less.
@@ -214,15 +213,15 @@ weekly = transactions.groupBy("household_id", "week").agg(F.sum("sales_value").a
 run = measure(weekly, "average spending per week")
 pd.DataFrame(
     [
-        {"rows read": stage.input_records, "MB read from shuffles": stage.shuffle_read / 1e6, "MB written for shuffles": stage.shuffle_write / 1e6}
+        {"rows read": stage.input_records, "kB read from shuffles": stage.shuffle_read / 1e3, "kB written for shuffles": stage.shuffle_write / 1e3}
         for stage in run.stages
         if stage.input_records > 1000 or stage.shuffle_read
     ]
-).round(1)
+).round()
 
 # %% [markdown]
 # `stage.run_time` is the time of all its tasks together, in milliseconds. Compare stages by that: ten tasks that run at once for a second are ten seconds of
-# work. The two columns on the right say how much each stage took over from earlier ones and left for later ones: the scan feeds the sums per household
+# work. (It differs from run to run, so it is not in the table.) The two columns on the right say how much each stage took over from earlier ones and left for later ones: the scan feeds the sums per household
 # and week, these feed the averages per week.
 #
 # **On Databricks.** The classic compute page has the same UI, and the cluster's Metrics tab replaced Ganglia. Serverless compute has no
@@ -244,7 +243,7 @@ pd.DataFrame(
 per_product = transactions.groupBy("product_id").count().toPandas()["count"].sort_values(ascending=False)
 shares = {f"top {n:,}": 100 * per_product.head(n).sum() / per_product.sum() for n in (10, 100, 1000, 10_000)}
 print(f"{len(per_product):,} products; the largest has {per_product.max() / per_product.mean():,.0f} times the average number of lines")
-bars(shares, "Share of the sales lines that the best-selling products have", "% of all lines")
+bars(shares, "Share of the sales lines that the best-selling products have", "% of all lines", digits=3)
 
 # %% [markdown]
 # Remedies, in the order to try them: **broadcast** (then nothing meets anywhere); **AQE's skew join**, on by default, which splits a partition that is five times the median
@@ -262,7 +261,7 @@ for name, frame in {"as it is": once, "repartitioned first": twice}.items():
     print(f"{name:<20} shuffle: {measure(frame).shuffle_bytes / 1e6:5.1f} MB")
 
 # %% [markdown]
-# **On Databricks.** The same hints and settings hold. With Photon a shuffled *hash* join often replaces the sort-merge join. The declared remedy `SKEW` hint is no longer needed there:
+# **On Databricks.** The same hints and settings hold. With Photon a shuffled *hash* join often replaces the sort-merge join. The `SKEW` hint is no longer needed there:
 # AQE took its place.
 #
 # **Read on:** [Spark: join hints](https://spark.apache.org/docs/latest/sql-ref-syntax-qry-select-hints.html), [AQE skew join](https://spark.apache.org/docs/latest/sql-performance-tuning.html#optimizing-skew-join).
@@ -309,7 +308,7 @@ slow = (
     .agg(F.count("*").alias("exposures"), F.sum("sales_value").alias("sales"))
 )
 slow_run = measure(slow, "slow")
-slow.orderBy(F.desc("exposures")).withColumn("sales", F.round("sales")).show(5)
+slow.orderBy(F.desc("exposures")).withColumn("sales", F.round("sales").cast("long")).show(5)
 
 # %% [markdown]
 # ### Step 1a.1: Find the slow stage
@@ -425,7 +424,7 @@ check("1a.4")
 #
 # The next person should not have to find all this again. Write down which settings suit this workload and why, and set them in this session.
 #
-# **Produce** `tuning_card`, a pandas DataFrame or a list of dicts, one row a setting, with `setting`, `value` and `reason`. It needs
+# **Produce** `tuning_card`, a pandas DataFrame or a list of dicts, one row per setting, with `setting`, `value` and `reason`. It needs
 # `spark.sql.autoBroadcastJoinThreshold`, `spark.sql.shuffle.partitions` and `spark.sql.adaptive.enabled`; add others if they matter.
 # A reason is a sentence with a figure from this workload.
 #
@@ -440,7 +439,7 @@ spark.conf.set("spark.sql.adaptive.enabled", "true")
 reasons = {
     "spark.sql.autoBroadcastJoinThreshold": "The products' files take about 1.2 MB; at -1 a join with them shuffled 1.5 million lines.",
     "spark.sql.shuffle.partitions": "The largest shuffle was about 20 MB: 4 partitions for 2 cores, about 5 MB each.",
-    "spark.sql.adaptive.enabled": "It joins small partitions: 200 tasks for a few kB became a handful.",
+    "spark.sql.adaptive.enabled": "It merges small partitions: 200 tasks for a few kB became a handful.",
 }
 tuning_card = pd.DataFrame([{"setting": s, "value": spark.conf.get(s), "reason": r} for s, r in reasons.items()])
 ### END SOLUTION
@@ -460,7 +459,7 @@ check("1a.5")
 # %%
 ranges(
     {column: file_ranges(lab.path("transactions"), column) for column in ("transaction_date", "product_id")},
-    "What each file of `transactions` covers",
+    "What each file of transactions covers",
     "smallest to largest value",
 )
 
@@ -475,7 +474,7 @@ for condition in (f"transaction_date = DATE'{last_day}'", f"product_id = {best_s
     print(f"filter on {column:<17} files read: {measure(spark.table('transactions').where(condition)).files_read} of 8")
 
 # %% [markdown]
-# **Small files** are the other trouble: each costs a request, a footer to read and an entry in the log. Streams and frequent appends make many. `OPTIMIZE` joins them:
+# **Small files** are the other trouble: each costs a request, a footer to read and an entry in the log. Streams and frequent appends make many. `OPTIMIZE` merges them:
 
 # %%
 lab.drop("small_files")
@@ -487,7 +486,7 @@ print(f"{files_before} files before OPTIMIZE, {files_after} after")
 
 # %% [markdown]
 # The rows are the same, and so is the order within: compaction repairs the *number* of files, not what they cover. Two settings
-# prevent small files in the first place: `spark.databricks.delta.optimizeWrite.enabled` shuffles before it writes, so that each partition gets few files; `spark.databricks.delta.autoCompact.enabled` joins
+# prevent small files in the first place: `spark.databricks.delta.optimizeWrite.enabled` shuffles before it writes, so that each partition gets few files; `spark.databricks.delta.autoCompact.enabled` merges
 # small files right after a write, once there are `autoCompact.minNumFiles` of them (50 by default).
 
 # %%
@@ -521,7 +520,7 @@ bars(written, "Files of eight weekly partitions that eight tasks wrote", "files"
 # | **Z-order** | `OPTIMIZE t ZORDER BY (a, b)` interleaves the sort order of a few columns | several filter columns, any number of values | each further column widens the ranges of all others; new data is not ordered until the next OPTIMIZE, which rewrites everything |
 # | **Liquid clustering** | `CLUSTER BY (a, b)` in the table's definition; OPTIMIZE clusters what is new | tables that grow, keys that may have to change | up to four keys; can't be combined with partitioning or Z-order |
 #
-# First the failure, so that you know it when you see it. A partition for each day of the year:
+# First the failure, so that you know it when you see it. A partition for each day, ten weeks long:
 
 # %%
 lab.drop("per_day")
@@ -550,7 +549,7 @@ ranges(
 )
 
 # %% [markdown]
-# Neither column is perfectly sorted, both are narrower than before: that is the bargain. Z-order also has a price that is easy to miss. Lines of one
+# Neither column is perfectly sorted, yet most files cover a part of each, where a batch as it came in covers nearly all of both: that is the bargain. Z-order also has a price that is easy to miss. Lines of one
 # basket lay side by side and compressed well; sorted by something else, they do not:
 
 # %%
@@ -709,8 +708,8 @@ print(pipeline.spec.read_text())
 
 # %%
 outcome = run_pipeline(pipeline.spec)
-print("flows completed:", outcome.completed)
-spark.table("sales_per_department").orderBy(F.desc("sales")).withColumn("sales", F.round("sales")).show(4)
+print("flows completed:", *outcome.completed)
+spark.table("sales_per_department").orderBy(F.desc("sales")).withColumn("sales", F.round("sales").cast("long")).show(4)
 
 # %% [markdown]
 # Leave the format out: this server writes Delta by default, and in these versions naming it (`format="delta"`) makes the *second* refresh fail on a table property.

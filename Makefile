@@ -23,6 +23,7 @@ check: setup
 
 test: setup
 	@$(BIN)/ruff check --quiet labs_lib datasets grader tests benchmarks
+	@$(BIN)/ruff format --quiet --check labs_lib datasets grader tests benchmarks
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/python -m pytest tests
 

@@ -25,7 +25,9 @@ def markdown() -> str:
         columns = ", ".join(f"{field.name} `{field.type}`" for field in spec.schema)
         low, high = spec.scales
         scale = "1" if low == high else f"{low:g} to {high:g}, {spec.default_scale:g} by default"
-        lines.append(f"| `{name}` | {spec.description} | {columns} | {scale} | {spec.origin}; {spec.licence} |")
+        lines.append(
+            f"| `{name}` | {spec.description} | {columns} | {scale} | {spec.origin}; {spec.licence} |"
+        )
     return "\n".join(lines)
 
 

@@ -43,7 +43,9 @@ def build(lines: pd.DataFrame, seed: int) -> pd.DataFrame:
             end = start + pd.Timedelta(days=int(draw.integers(6, 31)))
             predicates.append(f"transaction_date BETWEEN DATE'{start:%Y-%m-%d}' AND DATE'{end:%Y-%m-%d}'")
         texts.append(SELECTS[int(draw.integers(0, len(SELECTS)))].format(" AND ".join(predicates)))
-    started = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(np.sort(draw.integers(0, 5 * 86_400, QUERIES)), unit="s")
+    started = pd.Timestamp("2026-03-02", tz="UTC") + pd.to_timedelta(
+        np.sort(draw.integers(0, 5 * 86_400, QUERIES)), unit="s"
+    )
     return pd.DataFrame(
         {
             "query_id": np.arange(1, QUERIES + 1),

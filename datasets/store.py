@@ -31,7 +31,9 @@ def build(name: str, seed: int = 0, scale: float | None = None) -> pa.Table:
     """
     spec, scale = _checked(name, seed, scale)
     frame = spec.function(seed, scale)
-    return pa.Table.from_pandas(_with_zone(frame[spec.schema.names]), schema=spec.schema, preserve_index=False)
+    return pa.Table.from_pandas(
+        _with_zone(frame[spec.schema.names]), schema=spec.schema, preserve_index=False
+    )
 
 
 def materialise(name: str, seed: int, scale: float | None, format: Format, cache: Path) -> Path:
@@ -57,7 +59,9 @@ def materialise(name: str, seed: int, scale: float | None, format: Format, cache
         except OSError as error:
             shutil.rmtree(scratch, ignore_errors=True)
             if error.errno == errno.ENOSPC:
-                raise OSError(errno.ENOSPC, f"The disk that holds {cache} is full; free some space and try again.") from None
+                raise OSError(
+                    errno.ENOSPC, f"The disk that holds {cache} is full; free some space and try again."
+                ) from None
             raise
         os.replace(scratch, target)
     return target
@@ -72,13 +76,17 @@ def content_digest(table: pa.Table) -> str:
         valid = np.asarray(column.is_valid())
         digest.update(np.packbits(valid).tobytes())
         if pa.types.is_string(column.type):
-            hashed = pd.util.hash_array(column.fill_null("").to_numpy(zero_copy_only=False).astype(object), categorize=True)
+            hashed = pd.util.hash_array(
+                column.fill_null("").to_numpy(zero_copy_only=False).astype(object), categorize=True
+            )
             digest.update(hashed.astype("<u8").tobytes())
         elif pa.types.is_floating(column.type):
             digest.update(column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f8").tobytes())
         else:
             whole = column.cast(pa.int32()) if pa.types.is_date(column.type) else column
-            digest.update(whole.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+            digest.update(
+                whole.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype("<i8").tobytes()
+            )
     return digest.hexdigest()
 
 
@@ -106,8 +114,14 @@ def _checked(name: str, seed: int, scale: float | None) -> tuple[TableSpec, floa
 
 
 def _with_zone(frame: pd.DataFrame) -> pd.DataFrame:
-    naive = [column for column, kind in frame.dtypes.items() if str(kind).startswith("datetime64") and "UTC" not in str(kind)]
-    return frame.assign(**{str(column): frame[column].dt.floor("us").dt.tz_localize("UTC") for column in naive})
+    naive = [
+        column
+        for column, kind in frame.dtypes.items()
+        if str(kind).startswith("datetime64") and "UTC" not in str(kind)
+    ]
+    return frame.assign(
+        **{str(column): frame[column].dt.floor("us").dt.tz_localize("UTC") for column in naive}
+    )
 
 
 def _write(table: pa.Table, folder: Path, format: Format, files: int) -> None:

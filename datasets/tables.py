@@ -80,9 +80,13 @@ def transactions(seed: int, scale: float) -> pd.DataFrame:
     for year in range(max(1, int(np.ceil(scale)))):
         offset = year * (int(raw.basket_id.max()) + 1)
         moved = lines.transaction_timestamp + pd.Timedelta(weeks=52 * year)
-        part = lines.assign(basket_id=lines.basket_id + offset, transaction_timestamp=moved, week=lines.week + 52 * year)
+        part = lines.assign(
+            basket_id=lines.basket_id + offset, transaction_timestamp=moved, week=lines.week + 52 * year
+        )
         share = min(1.0, scale - year) if scale > 1 else 1.0
-        years.append(part[variation.kept(part.household_id.to_numpy(dtype=np.int64), seed, share, f"year {year}")])
+        years.append(
+            part[variation.kept(part.household_id.to_numpy(dtype=np.int64), seed, share, f"year {year}")]
+        )
     whole = pd.concat(years, ignore_index=True)
     return whole.assign(transaction_date=whole.transaction_timestamp.dt.date)
 
@@ -96,21 +100,27 @@ def promotions(seed: int, scale: float) -> pd.DataFrame:
     """Where a product was displayed and advertised, by store and week; a smaller scale has fewer stores."""
     raw = source.read("promotions")
     stores = np.unique(raw.store_id)
-    chosen = variation.generator(seed, "promotion stores").permutation(stores)[: max(1, round(scale * len(stores)))]
+    chosen = variation.generator(seed, "promotion stores").permutation(stores)[
+        : max(1, round(scale * len(stores)))
+    ]
     return _relabelled(raw[raw.store_id.isin(chosen)], seed)
 
 
 def stores(seed: int, scale: float) -> pd.DataFrame:
     """All stores with a region, which is made up: the source has none."""
     identifiers = _identifiers()["store"]
-    region = variation.generator(seed, "regions").choice(STORE_REGIONS, size=len(identifiers), p=(0.4, 0.25, 0.15, 0.12, 0.08))
+    region = variation.generator(seed, "regions").choice(
+        STORE_REGIONS, size=len(identifiers), p=(0.4, 0.25, 0.15, 0.12, 0.08)
+    )
     return pd.DataFrame({"store_id": identifiers, "region": region})
 
 
 def households(seed: int, scale: float) -> pd.DataFrame:
     """All households with what is known of them (a third), and with made-up names and addresses."""
     every = pd.DataFrame({"household_id": _identifiers()["household"]})
-    known = every.merge(source.read("demographics"), on="household_id", how="left").astype({"kids_count": "str"})
+    known = every.merge(source.read("demographics"), on="household_id", how="left").astype(
+        {"kids_count": "str"}
+    )
     known = known.assign(kids_count=known.kids_count.where(known.kids_count != "nan"))
     frame = _relabelled(known, seed).sort_values("household_id").reset_index(drop=True)
     fake = Faker("en_US")
@@ -125,9 +135,15 @@ def households(seed: int, scale: float) -> pd.DataFrame:
     digits = draw.integers(0, 10_000, size)
     return frame.assign(
         name=[f"{a} {b}" for a, b in zip(given, family, strict=True)],
-        email=[f"{a}.{b}{n}@example.org".lower() for a, b, n in zip(given, family, frame.household_id, strict=True)],
+        email=[
+            f"{a}.{b}{n}@example.org".lower()
+            for a, b, n in zip(given, family, frame.household_id, strict=True)
+        ],
         phone=[f"555-01{n % 100:02d}-{n:04d}" for n in digits],
-        address=[f"{n % 999 + 1} {s}, {c}" for n, s, c in zip(digits, draw.choice(street, size), draw.choice(city, size), strict=True)],
+        address=[
+            f"{n % 999 + 1} {s}, {c}"
+            for n, s, c in zip(digits, draw.choice(street, size), draw.choice(city, size), strict=True)
+        ],
     )
 
 
@@ -157,8 +173,17 @@ TABLES: dict[str, TableSpec] = {
             "transactions",
             "Sales lines: what each household bought in each basket (1.47 M at scale 1)",
             _schema(
-                household_id=INT, store_id=INT, basket_id=LONG, product_id=INT, quantity=INT, sales_value=MONEY,
-                retail_disc=MONEY, coupon_disc=MONEY, coupon_match_disc=MONEY, week=INT, transaction_timestamp=TIME,
+                household_id=INT,
+                store_id=INT,
+                basket_id=LONG,
+                product_id=INT,
+                quantity=INT,
+                sales_value=MONEY,
+                retail_disc=MONEY,
+                coupon_disc=MONEY,
+                coupon_match_disc=MONEY,
+                week=INT,
+                transaction_timestamp=TIME,
                 transaction_date=DATE,
             ),
             transactions,
@@ -169,8 +194,13 @@ TABLES: dict[str, TableSpec] = {
             "products",
             "Products with manufacturer, department, category, type and brand",
             _schema(
-                product_id=INT, manufacturer_id=INT, department=TEXT, brand=TEXT, product_category=TEXT,
-                product_type=TEXT, package_size=TEXT,
+                product_id=INT,
+                manufacturer_id=INT,
+                department=TEXT,
+                brand=TEXT,
+                product_category=TEXT,
+                product_type=TEXT,
+                package_size=TEXT,
             ),
             products,
         ),
@@ -188,20 +218,40 @@ TABLES: dict[str, TableSpec] = {
             "households",
             "Households: real demographics where known, made-up personal data",
             _schema(
-                household_id=INT, age=TEXT, income=TEXT, home_ownership=TEXT, marital_status=TEXT, household_size=TEXT,
-                household_comp=TEXT, kids_count=TEXT, name=TEXT, email=TEXT, phone=TEXT, address=TEXT,
+                household_id=INT,
+                age=TEXT,
+                income=TEXT,
+                home_ownership=TEXT,
+                marital_status=TEXT,
+                household_size=TEXT,
+                household_comp=TEXT,
+                kids_count=TEXT,
+                name=TEXT,
+                email=TEXT,
+                phone=TEXT,
+                address=TEXT,
             ),
             households,
             origin=f"{source.ORIGIN}; name, email, phone and address made with faker",
         ),
-        TableSpec("campaigns", "Which household was in which campaign", _schema(campaign_id=INT, household_id=INT), _small("campaigns")),
+        TableSpec(
+            "campaigns",
+            "Which household was in which campaign",
+            _schema(campaign_id=INT, household_id=INT),
+            _small("campaigns"),
+        ),
         TableSpec(
             "campaign_descriptions",
             "Campaigns with type and dates",
             _schema(campaign_id=INT, campaign_type=TEXT, start_date=DATE, end_date=DATE),
             _small("campaign_descriptions", ("start_date", "end_date")),
         ),
-        TableSpec("coupons", "Coupons with the products they are for", _schema(coupon_upc=LONG, product_id=INT, campaign_id=INT), _small("coupons")),
+        TableSpec(
+            "coupons",
+            "Coupons with the products they are for",
+            _schema(coupon_upc=LONG, product_id=INT, campaign_id=INT),
+            _small("coupons"),
+        ),
         TableSpec(
             "coupon_redemptions",
             "Coupons that households redeemed",

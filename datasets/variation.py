@@ -31,7 +31,9 @@ def kept(identifiers: npt.NDArray[np.int64], seed: int, fraction: float, kind: s
     """Which identifiers stay when only a fraction of all does; the same identifier always has the same fate."""
     if fraction >= 1:
         return np.ones(len(identifiers), dtype=np.bool_)
-    return _mix(identifiers.astype(np.uint64), zlib.crc32(f"{kind} {seed}".encode())) < np.uint64(fraction * 2**63) * np.uint64(2)
+    return _mix(identifiers.astype(np.uint64), zlib.crc32(f"{kind} {seed}".encode())) < np.uint64(
+        fraction * 2**63
+    ) * np.uint64(2)
 
 
 def household_fraction(seed: int) -> float:

@@ -11,14 +11,29 @@ from labs_lib import registry
 from labs_lib.verdict import Verdict
 
 MARKS = {"pass": "✔", "partial": "◐", "fail": "✘", "unanswered": "○", "blocked": "⋯"}
-WORDS = {"pass": "Solved", "partial": "Partly", "fail": "Not yet", "unanswered": "No answer", "blocked": "Waiting"}
-COLOURS = {"pass": "#2e7d32", "partial": "#b26a00", "fail": "#c62828", "unanswered": "#607d8b", "blocked": "#607d8b"}
+WORDS = {
+    "pass": "Solved",
+    "partial": "Partly",
+    "fail": "Not yet",
+    "unanswered": "No answer",
+    "blocked": "Waiting",
+}
+COLOURS = {
+    "pass": "#2e7d32",
+    "partial": "#b26a00",
+    "fail": "#c62828",
+    "unanswered": "#607d8b",
+    "blocked": "#607d8b",
+}
 
 
 def html(verdict: Verdict) -> str:
     """A verdict as a card. Whatever came from the learner is escaped."""
     return _template("card.html").render(
-        verdict=verdict, mark=MARKS[verdict.status], word=WORDS[verdict.status], colour=COLOURS[verdict.status]
+        verdict=verdict,
+        mark=MARKS[verdict.status],
+        word=WORDS[verdict.status],
+        colour=COLOURS[verdict.status],
     )
 
 

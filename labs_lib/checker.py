@@ -36,7 +36,11 @@ def check(step_id: str) -> Verdict:
     evidence = examine(step, capture(step, namespace, opened), opened)
     evidence.save(opened.folder / "evidence")
     verdict = judge(step, evidence, expected_digests(step, opened.seed))
-    solved = {name for name, state in progress_file.load(opened.folder.parent).items() if state.get("status") == "pass"}
+    solved = {
+        name
+        for name, state in progress_file.load(opened.folder.parent).items()
+        if state.get("status") == "pass"
+    }
     verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - started)
     progress_file.record(verdict, opened.seed, opened.folder.parent)
     if not _in_kernel():
@@ -60,8 +64,17 @@ def examine(step: Step, evidence: Evidence, opened: lab.Lab, trusting: bool = Tr
         return replace(evidence, observed=observed, digests=digests)
     except (LabsError, Unusable, PySparkException) as error:
         return replace(evidence, problems={"": first_line(error)})
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:  # an answer of a shape nobody thought of
-        return replace(evidence, problems={"": f"The answer can't be read as the task describes it: {first_line(error)}."})
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+    ) as error:  # an answer of a shape nobody thought of
+        return replace(
+            evidence,
+            problems={"": f"The answer can't be read as the task describes it: {first_line(error)}."},
+        )
 
 
 def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) -> Verdict:
@@ -80,7 +93,9 @@ def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) ->
     try:
         findings = list(_functions(step)[1](evidence))
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        sentence = f"The answer can't be read as the task describes it: {type(error).__name__}: {first_line(error)}."
+        sentence = (
+            f"The answer can't be read as the task describes it: {type(error).__name__}: {first_line(error)}."
+        )
         return Verdict(step.id, step.title, "fail", 0, step.points, sentence, hints=step.hints)
     for name in step.compare:
         if expected is not None:
@@ -91,7 +106,9 @@ def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) ->
                     same,
                     "the rows that the task asks for",
                     "exactly those" if same else "other rows, values or column names",
-                    "" if same else "Read the task's definition once more, and look at the rows that you have.",
+                    ""
+                    if same
+                    else "Read the task's definition once more, and look at the rows that you have.",
                     weight=2,
                 )
             )
@@ -126,7 +143,9 @@ def blame_earlier_step(verdict: Verdict, step: Step, solved: Collection[str]) ->
     if verdict.passed or not unsolved:
         return verdict
     first = registry.step(unsolved[0])
-    sentence = f"This step builds on {first.id} ({first.title}), which is not solved yet. Solve that one first."
+    sentence = (
+        f"This step builds on {first.id} ({first.title}), which is not solved yet. Solve that one first."
+    )
     return replace(verdict, status="blocked", sentence=sentence, findings=(), hints=())
 
 

@@ -18,7 +18,9 @@ from labs_lib import settings
 from labs_lib.engine import archive, jars, java, server
 from labs_lib.errors import LabsError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The course's Spark server, and a learner's workspace.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The course's Spark server, and a learner's workspace."
+)
 console = Console()
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +38,9 @@ def setup() -> None:
         if not archive.options(found):
             console.print("Preparing fast starts (a class archive; about a minute, once) ...")
             if not archive.create(found):
-                console.print(f"Java {found.version} made no class archive; starts will be slower, nothing else changes.")
+                console.print(
+                    f"Java {found.version} made no class archive; starts will be slower, nothing else changes."
+                )
 
 
 @app.command()
@@ -92,7 +96,10 @@ def doctor() -> None:
         found = java.find()
         row("Java", f"{found.version} from {found.origin}  {found.executable}")
         archived = bool(archive.options(found))
-        row("class archive", "there" if archived else "not made yet: starts are slower (`labs setup` makes it)")
+        row(
+            "class archive",
+            "there" if archived else "not made yet: starts are slower (`labs setup` makes it)",
+        )
     except LabsError as error:
         row("Java", "none that serves", str(error))
     lacking = jars.missing()
@@ -109,7 +116,10 @@ def doctor() -> None:
     else:
         row("server", "not running; a notebook starts it when it needs it")
     memory = psutil.virtual_memory()
-    row("memory", f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free, {os.cpu_count()} cores")
+    row(
+        "memory",
+        f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free, {os.cpu_count()} cores",
+    )
     settings.home().mkdir(parents=True, exist_ok=True)
     row("disk", f"{shutil.disk_usage(settings.home()).free / 2**30:.1f} GiB free at {settings.home()}")
     try:
@@ -148,10 +158,18 @@ def lab(
         for path in copied:
             console.print(f"new: {path}", highlight=False)
         # Without nbgrader's instructor menus and the news pop-up; what the user has configured still counts.
-        config = os.pathsep.join(filter(None, [os.environ.get("JUPYTER_CONFIG_PATH"), str(ROOT / "labs_lib" / "jupyter")]))
-        environment = {**os.environ, "LABS_WORKSPACE": str(folder.absolute() / ".labs"), "JUPYTER_CONFIG_PATH": config}
+        config = os.pathsep.join(
+            filter(None, [os.environ.get("JUPYTER_CONFIG_PATH"), str(ROOT / "labs_lib" / "jupyter")])
+        )
+        environment = {
+            **os.environ,
+            "LABS_WORKSPACE": str(folder.absolute() / ".labs"),
+            "JUPYTER_CONFIG_PATH": config,
+        }
         # The server warms up while the browser opens; a notebook that is faster waits for this very start.
-        subprocess.Popen([sys.executable, "-m", "labs_lib.cli", "start"], stdout=subprocess.DEVNULL, start_new_session=True)
+        subprocess.Popen(
+            [sys.executable, "-m", "labs_lib.cli", "start"], stdout=subprocess.DEVNULL, start_new_session=True
+        )
         command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.absolute()}"]
         command += [] if browser else ["--no-browser"]
         command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []

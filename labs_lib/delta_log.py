@@ -91,7 +91,9 @@ def open_table(path: Path) -> DeltaTable:
 
 
 def _unreadable(path: Path, error: Exception) -> LabsError:
-    return LabsError(f"{path.name} can't be read as a Delta table: {(str(error).splitlines() or ['no reason given'])[0][:200]}")
+    return LabsError(
+        f"{path.name} can't be read as a Delta table: {(str(error).splitlines() or ['no reason given'])[0][:200]}"
+    )
 
 
 def _clustering_columns(path: Path) -> tuple[str, ...]:

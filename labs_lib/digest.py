@@ -30,7 +30,10 @@ def of_table(table: pa.Table, digits: int) -> str:
             total += _mix(hashed + np.uint64(place + 1) * np.uint64(0x9E3779B97F4A7C15))
     rows = _mix(total)
     with np.errstate(over="ignore"):
-        summed = [int(np.sum(rows, dtype=np.uint64)), int(np.sum(_mix(rows ^ np.uint64(0xA5)), dtype=np.uint64))]
+        summed = [
+            int(np.sum(rows, dtype=np.uint64)),
+            int(np.sum(_mix(rows ^ np.uint64(0xA5)), dtype=np.uint64)),
+        ]
     return hashlib.sha256(json.dumps([names, table.num_rows, summed]).encode()).hexdigest()
 
 
@@ -55,20 +58,30 @@ def _hashes(column: pa.Array, digits: int) -> npt.NDArray[np.uint64]:
         whole = bool(np.all((numbers == np.round(numbers)) & (np.abs(numbers) < WHOLE)))
         hashed = pd.util.hash_array(numbers if whole else significant(numbers, digits))
     elif types.is_integer(kind) or types.is_boolean(kind):
-        hashed = pd.util.hash_array(column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64))
+        hashed = pd.util.hash_array(
+            column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(np.float64)
+        )
     elif types.is_timestamp(kind):
         zoneless = column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())
         hashed = pd.util.hash_array(zoneless.fill_null(0).to_numpy(zero_copy_only=False))
     elif types.is_date(kind):
-        hashed = pd.util.hash_array(column.cast(pa.date32()).cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False))
+        hashed = pd.util.hash_array(
+            column.cast(pa.date32()).cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False)
+        )
     else:
-        text = column.cast(pa.string()).fill_null("") if types.is_string(kind) or types.is_large_string(kind) else _json(column)
+        text = (
+            column.cast(pa.string()).fill_null("")
+            if types.is_string(kind) or types.is_large_string(kind)
+            else _json(column)
+        )
         hashed = pd.util.hash_array(text.to_numpy(zero_copy_only=False).astype(object), categorize=True)
     return np.where(missing, np.uint64(1), hashed)
 
 
 def _json(column: pa.Array) -> pa.Array:
-    return pa.array([json.dumps(value, sort_keys=True, default=str) for value in column.to_pylist()], pa.string())
+    return pa.array(
+        [json.dumps(value, sort_keys=True, default=str) for value in column.to_pylist()], pa.string()
+    )
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -114,7 +114,9 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
             return _run(answer, value)
         case "runs":
             if not isinstance(value, list) or not value:
-                raise Unusable(f"`{answer.name}` should be a list of what `measure` returned; it is {_kind_of(value)}.")
+                raise Unusable(
+                    f"`{answer.name}` should be a list of what `measure` returned; it is {_kind_of(value)}."
+                )
             return [_run(answer, run) for run in value]
         case "function":
             if not callable(value):
@@ -123,9 +125,13 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
         case "file":
             path = Path(value) if isinstance(value, str | Path) else None
             if path is None or not path.is_file():
-                raise Unusable(f"`{answer.name}` should be the path of a file that exists; it is {str(value)[:100]!r}.")
+                raise Unusable(
+                    f"`{answer.name}` should be the path of a file that exists; it is {str(value)[:100]!r}."
+                )
             if path.stat().st_size > FILE_LIMIT:
-                raise Unusable(f"`{answer.name}` names a file of {path.stat().st_size:,} bytes; {FILE_LIMIT:,} is the most.")
+                raise Unusable(
+                    f"`{answer.name}` names a file of {path.stat().st_size:,} bytes; {FILE_LIMIT:,} is the most."
+                )
             return {"name": path.name, "text": path.read_text(errors="replace")}
 
 
@@ -145,10 +151,16 @@ def _value(answer: Answer, value: Any) -> Any:
     if isinstance(value, pd.DataFrame) and answer.type in {"", "rows"}:
         return plain(value)
     if isinstance(value, DataFrame):
-        raise Unusable(f"`{answer.name}` should be a {answer.type or 'value'}; it is a Spark DataFrame: collect it first.")
+        raise Unusable(
+            f"`{answer.name}` should be a {answer.type or 'value'}; it is a Spark DataFrame: collect it first."
+        )
     captured = plain(value)
-    if answer.type == "rows" and not (isinstance(captured, list) and all(isinstance(row, dict) for row in captured)):
-        raise Unusable(f"`{answer.name}` should be a pandas DataFrame or a list of dicts; it is {_kind_of(value)}.")
+    if answer.type == "rows" and not (
+        isinstance(captured, list) and all(isinstance(row, dict) for row in captured)
+    ):
+        raise Unusable(
+            f"`{answer.name}` should be a pandas DataFrame or a list of dicts; it is {_kind_of(value)}."
+        )
     wanted = SIMPLE_TYPES.get(answer.type)
     if wanted and (not isinstance(captured, wanted) or (isinstance(captured, bool) and bool not in wanted)):
         raise Unusable(f"`{answer.name}` should be of type {answer.type}; it is {_kind_of(value)}.")

@@ -51,7 +51,9 @@ class Lab:
         """Folder of a table of this lab. Raises LabsError if there is no such Delta table."""
         path = self.tables / table.lower()
         if not (path / "_delta_log").is_dir():
-            raise LabsError(f"There is no Delta table {table!r} in the database {self.database}; create it there first.")
+            raise LabsError(
+                f"There is no Delta table {table!r} in the database {self.database}; create it there first."
+            )
         return path
 
     def load(self, name: str, scale: float | None = None, fresh: bool = False) -> DataFrame:
@@ -63,7 +65,9 @@ class Lab:
         try:
             spec = datasets.TABLES[name]
         except KeyError:
-            raise LabsError(f"There is no course table {name!r}; there are {', '.join(sorted(datasets.TABLES))}.") from None
+            raise LabsError(
+                f"There is no course table {name!r}; there are {', '.join(sorted(datasets.TABLES))}."
+            ) from None
         scale = spec.default_scale if scale is None else scale
         target = self.tables / name
         if _is_elsewhere():
@@ -100,7 +104,9 @@ def open_lab(module: str, seed: int = 0) -> Lab:
     """
     global _current
     if module not in {known.name for known in registry.modules()}:
-        raise LabsError(f"There is no module {module!r}; there are {', '.join(m.name for m in registry.modules())}.")
+        raise LabsError(
+            f"There is no module {module!r}; there are {', '.join(m.name for m in registry.modules())}."
+        )
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise LabsError(f"The seed is {seed!r}; it has to be a whole number, 0 or more.")
     folder = settings.workspace() / module
@@ -118,7 +124,9 @@ def open_lab(module: str, seed: int = 0) -> Lab:
 def current() -> Lab:
     """The lab that this notebook opened. Raises LabsError if none is open."""
     if _current is None:
-        raise LabsError("No lab is open; run the notebook's first cells, which call open_lab, and then this one again.")
+        raise LabsError(
+            "No lab is open; run the notebook's first cells, which call open_lab, and then this one again."
+        )
     return _current
 
 
@@ -139,7 +147,9 @@ def _use_database(spark: SparkSession, name: str, location: Path) -> str:
         if Path(urlsplit(spark.catalog.getDatabase(candidate).locationUri).path) == location:
             spark.sql(f"USE {candidate}")
             return candidate
-    raise LabsError(f"The database {candidate} exists at another folder than {location}; run `labs stop` and open the lab again.")
+    raise LabsError(
+        f"The database {candidate} exists at another folder than {location}; run `labs stop` and open the lab again."
+    )
 
 
 def _attach(lab: Lab, spark: SparkSession) -> None:

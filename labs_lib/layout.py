@@ -23,13 +23,18 @@ def predicates(sql_text: str) -> Predicates:
     """The filters of a query of the course's query log: `column = number`, `column BETWEEN DATE'…' AND DATE'…'`."""
     where = sql_text.partition(" WHERE ")[2]
     equal = {column: (int(value), int(value)) for column, value in _EQUAL.findall(where)}
-    between = {column: (date.fromisoformat(low), date.fromisoformat(high)) for column, low, high in _BETWEEN.findall(where)}
+    between = {
+        column: (date.fromisoformat(low), date.fromisoformat(high))
+        for column, low, high in _BETWEEN.findall(where)
+    }
     return equal | between
 
 
 def leading_columns(queries: Iterable[str], but: Sequence[str] = ()) -> list[str]:
     """Filter columns by how many queries use them, most used first; without those in `but`."""
-    counted = pd.Series([column for text in queries for column in predicates(text) if column not in but]).value_counts()
+    counted = pd.Series(
+        [column for text in queries for column in predicates(text) if column not in but]
+    ).value_counts()
     return [str(column) for column in counted.index]
 
 

@@ -75,13 +75,19 @@ class Observer:
 
     def digests(self) -> dict[str, str]:
         """Digests of the answers that are compared with the solution's. Raises Unusable if one can't be computed."""
-        return {answer.name: self._digest(answer) for answer in self.step.answers if answer.name in self.step.compare}
+        return {
+            answer.name: self._digest(answer)
+            for answer in self.step.answers
+            if answer.name in self.step.compare
+        }
 
     @cached_property
     def sales_queries(self) -> list[str]:
         """The texts of the course's query log under this lab's seed."""
         # From the cache of course tables: building the log means building all transactions first.
-        folder = datasets.materialise("query_log", self.evidence.seed, None, "delta", settings.home() / "data")
+        folder = datasets.materialise(
+            "query_log", self.evidence.seed, None, "delta", settings.home() / "data"
+        )
         return list(delta_log.content(folder)["sql_text"].to_pylist())
 
     def _digest(self, answer: Answer) -> str:

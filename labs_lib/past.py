@@ -39,9 +39,16 @@ def table_with_a_past(lab: Lab, name: str) -> DataFrame:
     """
     known = datasets.build("transactions", lab.seed).select(["store_id", "week", "sales_value"]).to_pandas()
     weekly = known.merge(datasets.build("stores", lab.seed).to_pandas(), on="store_id")
-    weekly = weekly.groupby(["region", "week"], as_index=False).sales_value.sum().rename(columns={"sales_value": "sales"})
+    weekly = (
+        weekly.groupby(["region", "week"], as_index=False)
+        .sales_value.sum()
+        .rename(columns={"sales_value": "sales"})
+    )
     last = int(weekly.week.max())
-    contents = [pa.Table.from_pandas(weekly[weekly.week <= last - VERSIONS + 1 + n], preserve_index=False) for n in range(VERSIONS)]
+    contents = [
+        pa.Table.from_pandas(weekly[weekly.week <= last - VERSIONS + 1 + n], preserve_index=False)
+        for n in range(VERSIONS)
+    ]
     outside = 2 + int(np.random.default_rng(lab.seed).integers(0, 4))  # 2 to 5 of the 8 versions
     old = [WINDOW + 4 * (outside - n) for n in range(outside)]
     recent = [(WINDOW - 1) * (VERSIONS - n) / (VERSIONS - outside) for n in range(outside, VERSIONS)]
@@ -63,7 +70,9 @@ def write(
     shutil.rmtree(folder, ignore_errors=True)
     now = time.time()
     for number, content in enumerate(versions):
-        write_deltalake(folder, content, mode="overwrite" if number else "error", partition_by=list(partition_by))
+        write_deltalake(
+            folder, content, mode="overwrite" if number else "error", partition_by=list(partition_by)
+        )
     for number, days in enumerate(days_ago):
         _move_back(folder, number, now - days * DAY)
 

@@ -56,7 +56,9 @@ def write_pipeline(lab: Lab, name: str, source: str) -> Pipeline:
     try:
         ast.parse(source)
     except SyntaxError as error:
-        raise LabsError(f"The pipeline's source is no valid Python: {error.msg} in line {error.lineno}.") from None
+        raise LabsError(
+            f"The pipeline's source is no valid Python: {error.msg} in line {error.lineno}."
+        ) from None
     folder = lab.folder / "pipelines" / name
     folder.mkdir(parents=True, exist_ok=True)
     pipeline = Pipeline(folder / "spark-pipeline.yml", folder / f"{name}.py")
@@ -84,10 +86,18 @@ def run_pipeline(spec: str | Path, full_refresh: bool = False) -> PipelineRun:
     environment = {**os.environ, "SPARK_REMOTE": str(address), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         run = subprocess.run(
-            command, capture_output=True, text=True, timeout=TIMEOUT, cwd=path.parent, env=environment, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            cwd=path.parent,
+            env=environment,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise LabsError(f"The pipeline did not end within {TIMEOUT} s; run it in a terminal to see where it stands.") from None
+        raise LabsError(
+            f"The pipeline did not end within {TIMEOUT} s; run it in a terminal to see where it stands."
+        ) from None
     output = (run.stdout + run.stderr).splitlines()
     if run.returncode:
         raise LabsError(f"The pipeline failed: {_reason(output)}")

@@ -9,7 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-JOINS = ("SortMergeJoin", "ShuffledHashJoin", "BroadcastHashJoin", "BroadcastNestedLoopJoin", "CartesianProduct")
+JOINS = (
+    "SortMergeJoin",
+    "ShuffledHashJoin",
+    "BroadcastHashJoin",
+    "BroadcastNestedLoopJoin",
+    "CartesianProduct",
+)
 SHUFFLED_JOINS = ("SortMergeJoin", "ShuffledHashJoin")
 _LINE = re.compile(r"^(?P<indent>(?:[ :]  )*(?:[+:]- )?)(?:\*\(\d+\) )?(?P<name>\w+)(?P<detail>.*)$")
 
@@ -43,7 +49,9 @@ class Operator:
 
         A table that is scanned more than once gives the path to its first scan.
         """
-        if self.name in {"FileScan", "BatchScan", "Scan"} and re.search(rf"[.\s]{re.escape(table)}\[", self.detail):
+        if self.name in {"FileScan", "BatchScan", "Scan"} and re.search(
+            rf"[.\s]{re.escape(table)}\[", self.detail
+        ):
             return [self]
         for child in self.children:
             if below := child.path_to(table):

@@ -32,10 +32,18 @@ def figure(width: float = 7.5, height: float = 3.2, columns: int = 1) -> tuple[F
     return drawn, axes
 
 
-def bars(values: Mapping[str, float], title: str, unit: str, highlight: Sequence[str] = (), digits: int = 4) -> None:
+def bars(
+    values: Mapping[str, float],
+    title: str,
+    unit: str,
+    highlight: Sequence[str] = (),
+    digits: int = 4,
+    exact: bool = True,
+) -> None:
     """Show a horizontal bar per entry with its value; entries in `highlight` stand out.
 
-    `digits` significant ones are shown and compared in a replay: fewer for figures that vary a little from run to run.
+    `digits` significant ones are shown. A replay compares them too, unless `exact=False` says that they vary a little from run to run: then it
+    compares which bar is longer than which.
     """
     drawn, (axis,) = figure(height=1.0 + 0.32 * len(values))
     names = list(values)
@@ -46,10 +54,12 @@ def bars(values: Mapping[str, float], title: str, unit: str, highlight: Sequence
     axis.set_title(title, loc="left")
     axis.set_xlabel(unit)
     axis.margins(x=0.12)
-    show(drawn, digits)
+    show(drawn, digits, exact)
 
 
-def ranges(panels: Mapping[str, Sequence[tuple[Any, Any]]], title: str, label: str, exact: bool = True) -> None:
+def ranges(
+    panels: Mapping[str, Sequence[tuple[Any, Any]]], title: str, label: str, exact: bool = True
+) -> None:
     """Show each data file's range of a column as a line: how well data skipping can leave files out.
 
     `panels` maps a panel's name (a column, a layout) to its files' (minimum, maximum), numbers or dates. Where files are cut at other values in every
@@ -57,7 +67,9 @@ def ranges(panels: Mapping[str, Sequence[tuple[Any, Any]]], title: str, label: s
     """
     drawn, axes = figure(width=8.5, height=3.0, columns=len(panels))
     for axis, (name, files) in zip(axes, panels.items(), strict=True):
-        axis.hlines(range(len(files)), [low for low, _ in files], [high for _, high in files], color=BLUE, linewidth=3)
+        axis.hlines(
+            range(len(files)), [low for low, _ in files], [high for _, high in files], color=BLUE, linewidth=3
+        )
         axis.set_title(f"{name}: {len(files)} files", loc="left", fontsize=10)
         axis.set_xlabel(label)
         axis.set_yticks([])
@@ -65,7 +77,7 @@ def ranges(panels: Mapping[str, Sequence[tuple[Any, Any]]], title: str, label: s
             axis.xaxis.set_major_formatter(ConciseDateFormatter(axis.xaxis.get_major_locator()))
     axes[0].set_ylabel("data files")
     drawn.suptitle(title, x=0.01, ha="left")
-    show(drawn, spans=exact)
+    show(drawn, exact=exact)
 
 
 def plan_graph(frame: DataFrame, title: str) -> None:
@@ -93,7 +105,12 @@ def plan_graph(frame: DataFrame, title: str) -> None:
     for node in top.walk():
         x, depth = places[id(node)]
         for child in node.children:
-            axis.annotate("", (x, -depth - 0.2), (places[id(child)][0], -depth - 0.8), arrowprops={"arrowstyle": "->", "color": GREY})
+            axis.annotate(
+                "",
+                (x, -depth - 0.2),
+                (places[id(child)][0], -depth - 0.8),
+                arrowprops={"arrowstyle": "->", "color": GREY},
+            )
         colour = ORANGE if node.name.endswith("Exchange") else GREEN if node.name in plans.JOINS else BLUE
         name = f"{node.name} {plans.brief(node).split(' ')[0]}" if node.name == "FileScan" else node.name
         axis.text(x, -depth, name, ha="center", va="center", fontsize=8, color="white",
@@ -101,10 +118,10 @@ def plan_graph(frame: DataFrame, title: str) -> None:
     show(drawn)
 
 
-def describe(drawn: Figure, digits: int = 4, spans: bool = True) -> str:
+def describe(drawn: Figure, digits: int = 4, exact: bool = True) -> str:
     """What a figure shows, as text: titles, labels, and the plotted numbers to so many significant digits.
 
-    `spans=False` leaves out the ends of horizontal lines.
+    `exact=False` puts the rank of a bar, 1 for the longest, in place of its length, and leaves out the ends of horizontal lines.
     """
     lines = [f"Plot: {drawn.get_suptitle()}" if drawn.get_suptitle() else "Plot"]
     for axis in drawn.axes:
@@ -116,8 +133,16 @@ def describe(drawn: Figure, digits: int = 4, spans: bool = True) -> str:
             horizontal = len({round(height, 9) for _, height in widths}) == 1
             numbers = [width if horizontal else height for width, height in widths]
             names = labels if horizontal else [tick.get_text() for tick in axis.get_xticklabels()]
-            pairs = zip(names, numbers, strict=False) if len(names) == len(numbers) else (("", n) for n in numbers)
-            lines.extend(f"    {name}: {number:.{digits}g}" for name, number in pairs)
+            pairs = (
+                zip(names, numbers, strict=False)
+                if len(names) == len(numbers)
+                else (("", n) for n in numbers)
+            )
+            ranks = {number: rank for rank, number in enumerate(sorted(numbers, reverse=True), start=1)}
+            lines.extend(
+                f"    {name}: {f'{number:.{digits}g}' if exact else f'number {ranks[number]} by length'}"
+                for name, number in pairs
+            )
         for line in axis.lines:
             across, up = np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()
             points = ", ".join(f"({x}, {_number(y, digits)})" for x, y in zip(across, up, strict=True))
@@ -125,21 +150,21 @@ def describe(drawn: Figure, digits: int = 4, spans: bool = True) -> str:
         for collection in axis.collections:
             paths = [np.asarray(path.vertices).tolist() for path in collection.get_paths()]
             ends = ", ".join(f"{p[0][0]:.{digits}g} to {p[-1][0]:.{digits}g}" for p in paths if len(p) == 2)
-            lines.extend([f"    spans: {ends}"] if ends and spans else [])
+            lines.extend([f"    spans: {ends}"] if ends and exact else [])
         texts = [text.get_text() for text in axis.texts if text.get_text()]
         # A bar's label repeats its value.
         lines.extend(f"    {text}" for text in texts if not axis.containers)
     return "\n".join(lines)
 
 
-def show(drawn: Figure, digits: int = 4, spans: bool = True) -> None:
+def show(drawn: Figure, digits: int = 4, exact: bool = True) -> None:
     """Publish a figure in the notebook, with its description (see `describe`) as the text beside the image."""
     from IPython.display import display
 
     buffer = io.BytesIO()
     with matplotlib.rc_context({"font.size": 9}):
         drawn.savefig(buffer, format="png", metadata={"Software": None})
-    display({"image/png": buffer.getvalue(), "text/plain": describe(drawn, digits, spans)}, raw=True)
+    display({"image/png": buffer.getvalue(), "text/plain": describe(drawn, digits, exact)}, raw=True)
 
 
 def _number(value: object, digits: int) -> str:

@@ -68,5 +68,7 @@ class Progress:
 
 def progress() -> Progress:
     """The learner's progress over all modules."""
-    known = {step.id for module in registry.modules() for exercise in module.exercises for step in exercise.steps}
+    known = {
+        step.id for module in registry.modules() for exercise in module.exercises for step in exercise.steps
+    }
     return Progress({name: state for name, state in load(settings.workspace()).items() if name in known})

@@ -124,7 +124,9 @@ def of_tag(tag: str, label: str = "") -> Run:
     stage_ids = sorted({stage for job in jobs for stage in job["stageIds"]})
     stages = tuple(stage for number in stage_ids if (stage := _stage(number)) is not None)
     if len(stages) < sum(job["numCompletedStages"] for job in jobs):
-        raise LabsError("The Spark UI has forgotten a part of this run, as much has run since; measure it again.")
+        raise LabsError(
+            "The Spark UI has forgotten a part of this run, as much has run since; measure it again."
+        )
     nodes, plan = _executed_plan({job["jobId"] for job in jobs})
     return Run(label, tag, stages, nodes, plan)
 
@@ -136,7 +138,9 @@ def fetch(path: str) -> Any:
     """
     ui = session.connection().ui
     if ui is None:
-        raise LabsError("The Spark UI's address is unknown; set LABS_SPARK_UI to it, such as http://host:4040.")
+        raise LabsError(
+            "The Spark UI's address is unknown; set LABS_SPARK_UI to it, such as http://host:4040."
+        )
     try:
         return _get(f"{ui}/api/v1/applications/{_application(ui)}/{path}")
     except urllib.error.HTTPError as error:
@@ -144,7 +148,9 @@ def fetch(path: str) -> Any:
             return None
         raise LabsError(f"The Spark UI refused to tell {path} (HTTP {error.code}).") from None
     except OSError as error:
-        raise LabsError(f"The Spark UI at {ui} does not answer ({error}); run the cell again in a moment.") from None
+        raise LabsError(
+            f"The Spark UI at {ui} does not answer ({error}); run the cell again in a moment."
+        ) from None
 
 
 def size(text: str) -> int:

@@ -68,7 +68,9 @@ class Verdict:
         return cards.text(self)
 
 
-def settle(step: str, title: str, max_points: int, findings: Sequence[Finding], hints: tuple[str, ...]) -> Verdict:
+def settle(
+    step: str, title: str, max_points: int, findings: Sequence[Finding], hints: tuple[str, ...]
+) -> Verdict:
     """The verdict for these findings: points in proportion to the weight of those that hold, to half a point below.
 
     Half points, rounded down, so that a sum of steps is a figure that a person can check.
@@ -79,5 +81,11 @@ def settle(step: str, title: str, max_points: int, findings: Sequence[Finding], 
         return Verdict(step, title, "pass", max_points, max_points, "All of it holds.", tuple(findings))
     points = int(2 * max_points * good / total) / 2 if total else 0.0
     wrong = [finding for finding in findings if not finding.ok]
-    sentence = f"{len(wrong)} of {len(findings)} {'check' if len(findings) == 1 else 'checks'} did not hold." if findings else "There was nothing to check."
-    return Verdict(step, title, "partial" if points else "fail", points, max_points, sentence, tuple(findings), hints)
+    sentence = (
+        f"{len(wrong)} of {len(findings)} {'check' if len(findings) == 1 else 'checks'} did not hold."
+        if findings
+        else "There was nothing to check."
+    )
+    return Verdict(
+        step, title, "partial" if points else "fail", points, max_points, sentence, tuple(findings), hints
+    )

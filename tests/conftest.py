@@ -40,7 +40,11 @@ def run_python(own_home: Path, tmp_path: Path) -> Run:
 
     def run(code: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
         clean = {key: value for key, value in os.environ.items() if key not in {"SPARK_REMOTE", "JAVA_HOME"}}
-        env = clean | {"LABS_HOME": str(own_home), "LABS_WORKSPACE": str(tmp_path / "workspace")} | environment
-        return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=timeout)
+        env = (
+            clean | {"LABS_HOME": str(own_home), "LABS_WORKSPACE": str(tmp_path / "workspace")} | environment
+        )
+        return subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=timeout
+        )
 
     return run

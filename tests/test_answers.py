@@ -90,7 +90,9 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, No
 
 def cases(kind: str) -> list[Any]:
     return [
-        pytest.param(module.name, path, id=path.stem) for module in WRITTEN for path in files(kind, module.name)
+        pytest.param(module.name, path, id=path.stem)
+        for module in WRITTEN
+        for path in files(kind, module.name)
     ]
 
 
@@ -100,7 +102,9 @@ def test_a_wrong_answer_loses_exactly_the_steps_in_its_name(
 ) -> None:
     named = steps_of(path)
     verdicts = notebooks[module].verdicts(path.read_text(encoding="utf-8"), named[0])
-    assert [verdict.step for verdict in verdicts if not verdict.passed] == named, "\n".join(map(repr, verdicts))
+    assert [verdict.step for verdict in verdicts if not verdict.passed] == named, "\n".join(
+        map(repr, verdicts)
+    )
     for verdict in verdicts:
         if not verdict.passed:
             assert "can't be read" not in verdict.sentence, verdict.sentence
@@ -120,7 +124,9 @@ def test_every_step_has_wrong_answers_and_no_file_is_stray() -> None:
     wrong = Counter(steps_of(path)[0] for module in WRITTEN for path in files("wrong_answers", module.name))
     right = Counter(steps_of(path)[0] for module in WRITTEN for path in files("right_answers", module.name))
     assert {step for step in known if wrong[step] < 3} == set(), "give each step three wrong answers"
-    assert {step for step in known if right[step] < 1} == set(), "give each step a right answer that looks different"
+    assert {step for step in known if right[step] < 1} == set(), (
+        "give each step a right answer that looks different"
+    )
     for kind in ("wrong_answers", "right_answers"):
         for path in (HERE / kind).rglob("*.py"):
             assert set(steps_of(path)) <= known, f"{path.name} names no step of a written module"

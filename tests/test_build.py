@@ -112,17 +112,35 @@ def test_a_failed_generation_leaves_the_old_learner_notebook(tmp_path: Path) -> 
     assert course.learner_file(tmp_path, NAME).read_bytes() == before
 
 
-ANSWER_4 = '# %% tags=["answer:1a.4"]\n# Put your sum into answer_4.\n### BEGIN SOLUTION\nanswer_4 = 4 + SEED\n'
+ANSWER_4 = (
+    '# %% tags=["answer:1a.4"]\n# Put your sum into answer_4.\n### BEGIN SOLUTION\nanswer_4 = 4 + SEED\n'
+)
 CHECK_4 = '# %% tags=["check:1a.4"]\ncheck("1a.4")\n'
 WRONG_SOURCES = {
     "no check": (CHECK_4, "", "Step 1a.4 has 0 check cells"),
     "two checks": (CHECK_4, CHECK_4 * 2, "Step 1a.4 has 2 check cells"),
-    "unknown step": ('tags=["answer:1a.4"]', 'tags=["answer:1a.9"]', "tagged answer:1a.9, but 01_tiny has no step 1a.9"),
-    "swapped": ('tags=["check:1a.4"]\ncheck("1a.4")', 'tags=["check:1a.5"]\ncheck("1a.5")', "1a.5 has 2 check cells"),
+    "unknown step": (
+        'tags=["answer:1a.4"]',
+        'tags=["answer:1a.9"]',
+        "tagged answer:1a.9, but 01_tiny has no step 1a.9",
+    ),
+    "swapped": (
+        'tags=["check:1a.4"]\ncheck("1a.4")',
+        'tags=["check:1a.5"]\ncheck("1a.5")',
+        "1a.5 has 2 check cells",
+    ),
     "altered check": ('check("1a.4")', 'check("1a.4", 2)', 'must be exactly check("1a.4")'),
-    "no region": ("### BEGIN SOLUTION\nanswer_4 = 4 + SEED\n### END SOLUTION", "answer_4 = 1", "answer cell of 1a.4 needs"),
+    "no region": (
+        "### BEGIN SOLUTION\nanswer_4 = 4 + SEED\n### END SOLUTION",
+        "answer_4 = 1",
+        "answer cell of 1a.4 needs",
+    ),
     "open region": ("answer_4 = 4 + SEED\n### END SOLUTION", "answer_4 = 1", "answer cell of 1a.4 needs"),
-    "region outside": ("print(", "### BEGIN SOLUTION\nprint(", "Cell 4 has a solution mark but no answer tag"),
+    "region outside": (
+        "print(",
+        "### BEGIN SOLUTION\nprint(",
+        "Cell 4 has a solution mark but no answer tag",
+    ),
     "misspelt tag": ('tags=["setup"]', 'tags=["set-up"]', "Cell 2 has the tag 'set-up'"),
     "no parameters": (' tags=["parameters"]', "", 'exactly one cell tagged "parameters"'),
     "check first": (ANSWER_4, CHECK_4 + "\n" + ANSWER_4.replace("4", "4"), "Step 1a.4 has 2 check cells"),
@@ -142,7 +160,12 @@ def test_a_source_that_departs_from_the_registry_is_refused(name: str, tmp_path:
 def test_steps_out_of_order_are_refused(tmp_path: Path) -> None:
     module = tiny_course.make(tmp_path)
     text = course.source_file(tmp_path, NAME).read_text(encoding="utf-8")
-    swapped = text.replace(":1a.4", ":1a.X").replace('"1a.4"', '"1a.X"').replace("1a.5", "1a.4").replace("1a.X", "1a.5")
+    swapped = (
+        text.replace(":1a.4", ":1a.X")
+        .replace('"1a.4"', '"1a.X"')
+        .replace("1a.5", "1a.4")
+        .replace("1a.X", "1a.5")
+    )
     with pytest.raises(LabsError, match="out of order"):
         build.build_solution(swapped, module)
 
@@ -176,7 +199,11 @@ def test_drift_names_every_difference(tmp_path: Path) -> None:
     tiny_course.finished(tmp_path)
     solution, learner = course.solution_file(tmp_path, NAME), course.learner_file(tmp_path, NAME)
     edit_json(solution, "answer_2 = 2 + SEED", "answer_2 = SEED + 2")
-    edit(solution, '"grade_id": "answer-1a-3",\n     "locked": false', '"grade_id": "answer-1a-3",\n     "locked": true')
+    edit(
+        solution,
+        '"grade_id": "answer-1a-3",\n     "locked": false',
+        '"grade_id": "answer-1a-3",\n     "locked": true',
+    )
     edit_json(solution, "rows: 42", "rows: 43")  # an output: the replay's work
     edit_json(learner, "Put your sum into answer_5.", "Put answer_5 = 5 + SEED.")
     for stray in ("solutions/notes.txt", "modules/02_later/02_later.ipynb", f"solutions/{NAME}/data.csv"):
@@ -229,7 +256,10 @@ def _partial_marks(root: Path) -> None:
 
 
 def _never_run(root: Path) -> None:
-    build.replace(course.solution_file(root, NAME), dumps(build.build_solution(tiny_course.source_text(), _module(root))))
+    build.replace(
+        course.solution_file(root, NAME),
+        dumps(build.build_solution(tiny_course.source_text(), _module(root))),
+    )
 
 
 def _module(root: Path) -> build.Module:

@@ -48,7 +48,9 @@ def test_each_kind_of_trouble_has_its_own_sentence(lab: Lab) -> None:
         "missing": verdict("1a.3", lab, {}),
         "placeholder": verdict("1a.3", lab, {"tuned": ...}),
         "wrong type": verdict("1a.3", lab, {"tuned": pd.DataFrame()}),
-        "raises": verdict("1a.2", lab, {"slow": slow, "hot_keys": broken, "shuffle_join": {"operator": "", "keys": []}}),
+        "raises": verdict(
+            "1a.2", lab, {"slow": slow, "hot_keys": broken, "shuffle_join": {"operator": "", "keys": []}}
+        ),
         "half": verdict("1a.2", lab, {"slow": slow, "hot_keys": slow}),
         "other keys": verdict("1b.5", lab, {"dry_run": {"files": 1}, "oldest_readable": "five"}),
     }
@@ -65,12 +67,18 @@ def test_a_step_that_builds_on_an_unsolved_one_says_so() -> None:
     step = registry.step("1a.4")
     failed = settle(step.id, step.title, 2, [Finding("a", False, "b", "c")], step.hints)
     blocked = blame_earlier_step(failed, step, solved=set())
-    assert blocked.status == "blocked" and "builds on 1a.3 (Fix it), which is not solved yet" in blocked.sentence
+    assert (
+        blocked.status == "blocked" and "builds on 1a.3 (Fix it), which is not solved yet" in blocked.sentence
+    )
     assert blame_earlier_step(failed, step, solved={"1a.3"}) == failed
 
 
 def test_points_are_shared_by_weight_and_rounded_down_to_halves() -> None:
-    findings = [Finding("a", True, "", "", weight=2), Finding("b", False, "x", "y"), Finding("c", False, "x", "y")]
+    findings = [
+        Finding("a", True, "", "", weight=2),
+        Finding("b", False, "x", "y"),
+        Finding("c", False, "x", "y"),
+    ]
     assert settle("1a.1", "t", 3, findings, ()).points == 1.5
     assert settle("1a.1", "t", 3, findings[1:], ()).status == "fail"
     assert settle("1a.1", "t", 3, findings[:1], ()).status == "pass"
@@ -85,7 +93,9 @@ class Claims(int):
     __hash__ = int.__hash__
 
 
-@pytest.mark.parametrize("value", [Claims(3), float("nan"), object(), [Claims(1)], {"a": object()}, lambda: 3])
+@pytest.mark.parametrize(
+    "value", [Claims(3), float("nan"), object(), [Claims(1)], {"a": object()}, lambda: 3]
+)
 def test_only_plain_data_becomes_evidence(value: object) -> None:
     with pytest.raises(Unusable):
         plain(value)
@@ -130,14 +140,22 @@ def test_a_check_changes_nothing_that_it_checks_and_keeps_stderr_clean(tmp_path:
         "check('1b.5'); check('1a.3'); check('1a.5')\nassert state() == before and set(globals()) == names | {'names', 'before'}\n"
     )
     environment = os.environ | {"LABS_WORKSPACE": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert "✘ 1b.5 Retention: " in done.stdout or "◐ 1b.5 Retention: " in done.stdout
     assert "expected:" in done.stdout and "3 hints; the first:" in done.stdout
     kept = load(tmp_path)
-    assert {name: state["status"] for name, state in kept.items()} == {"1a.3": "fail", "1a.5": "unanswered", "1b.5": kept["1b.5"]["status"]}
+    assert {name: state["status"] for name, state in kept.items()} == {
+        "1a.3": "fail",
+        "1a.5": "unanswered",
+        "1b.5": kept["1b.5"]["status"],
+    }
     shown = subprocess.run(
-        [sys.executable, "-m", "labs_lib.cli", "progress", "--workspace", str(tmp_path)], capture_output=True, text=True
+        [sys.executable, "-m", "labs_lib.cli", "progress", "--workspace", str(tmp_path)],
+        capture_output=True,
+        text=True,
     )
     assert "1a  · · ✘ · ○  0 of 11 points  Performance tuning" in shown.stdout
     assert "02_patterns: Patterns  (not yet written)" in shown.stdout

@@ -29,7 +29,9 @@ def test_a_digest_knows_rows_by_their_values_alone() -> None:
     assert digest.of_table(same, 6) == digest.of_table(SALES, 6)
     chunked = pa.concat_tables([SALES.slice(0, 1), SALES.slice(1)])
     assert digest.of_table(chunked, 6) == digest.of_table(SALES, 6)
-    whole = pa.table({"day": pa.array([1.0, 2.0, 3.0]), "sales": SALES["sales"], "shop": SALES["shop"].dictionary_encode()})
+    whole = pa.table(
+        {"day": pa.array([1.0, 2.0, 3.0]), "sales": SALES["sales"], "shop": SALES["shop"].dictionary_encode()}
+    )
     assert digest.of_table(whole, 6) == digest.of_table(SALES, 6)
     exact = pa.table({**SALES.to_pydict(), "sales": [Decimal("12345.65"), Decimal("0.10"), None]})
     assert digest.of_table(exact, 6) == digest.of_table(SALES, 6)
@@ -87,7 +89,11 @@ def test_a_plan_is_a_tree() -> None:
     assert plan.path_to("sale") == plan.path_to("lab") == []
     outline = plans.outline(plan)
     assert "#" not in outline and "plan_id" not in outline
-    assert "├─ Sort" in outline and "Exchange hashpartitioning(a, b, 4)" in outline and "FileScan sales [a, b]" in outline
+    assert (
+        "├─ Sort" in outline
+        and "Exchange hashpartitioning(a, b, 4)" in outline
+        and "FileScan sales [a, b]" in outline
+    )
     with pytest.raises(ValueError, match="no physical plan"):
         plans.parse("nothing here")
 
@@ -108,7 +114,10 @@ def test_files_opened_follows_the_ranges_in_the_log(tmp_path: Path) -> None:
 def test_a_table_with_a_past_has_it_in_all_three_clocks(tmp_path: Path) -> None:
     folder = tmp_path / "t"
     past.write(folder, [pa.table({"n": [1]}), pa.table({"n": [2]}), pa.table({"n": [3]})], [20, 10, 1])
-    ages = [(time.time() * 1000 - commit["timestamp"]) / 86_400_000 for commit in reversed(DeltaTable(folder).history())]
+    ages = [
+        (time.time() * 1000 - commit["timestamp"]) / 86_400_000
+        for commit in reversed(DeltaTable(folder).history())
+    ]
     assert [round(age) for age in ages] == [20, 10, 1]
     files = sorted((time.time() - file.stat().st_mtime) / 86_400 for file in folder.glob("*.parquet"))
     assert [round(age) for age in files] == [1, 10, 20]
@@ -136,7 +145,15 @@ def test_a_plot_is_described_by_what_it_shows() -> None:
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("10485760b", 10 * 2**20), ("10MB", 10 * 2**20), ("3g", 3 * 2**30), (" 512 ", 512), ("-1", 0), ("large", 0), ("", 0)],
+    [
+        ("10485760b", 10 * 2**20),
+        ("10MB", 10 * 2**20),
+        ("3g", 3 * 2**30),
+        (" 512 ", 512),
+        ("-1", 0),
+        ("large", 0),
+        ("", 0),
+    ],
 )
 def test_sizes_as_spark_writes_them(text: str, number: int) -> None:
     assert size(text) == number

@@ -44,10 +44,11 @@ def test_every_table_is_pinned_with_two_seeds() -> None:
 
 def test_same_arguments_same_content_in_another_process(drawn: int) -> None:
     code = (
-        "import sys, datasets\n"
-        f"print(datasets.content_digest(datasets.build('transactions', {drawn}, 0.1)))"
+        f"import sys, datasets\nprint(datasets.content_digest(datasets.build('transactions', {drawn}, 0.1)))"
     )
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    there = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
     assert there == datasets.content_digest(datasets.build("transactions", drawn, 0.1))
 
 
@@ -61,17 +62,24 @@ def test_the_digest_sees_a_changed_value_and_not_the_chunks() -> None:
 
 
 def test_a_seed_keeps_joins_and_skew_and_changes_figures(drawn: int) -> None:
-    base, other = datasets.build("transactions", 0).to_pandas(), datasets.build("transactions", drawn).to_pandas()
+    base, other = (
+        datasets.build("transactions", 0).to_pandas(),
+        datasets.build("transactions", drawn).to_pandas(),
+    )
     assert 0.9 < len(other) / len(base) < 0.99
     top, drawn_top = (frame.product_id.value_counts(normalize=True) for frame in (base, other))
     assert top.index[0] != drawn_top.index[0]
     assert drawn_top.iloc[0] == pytest.approx(top.iloc[0], rel=0.1)
     known = datasets.build("products", drawn)["product_id"].to_numpy()
     base_known = datasets.build("products", 0)["product_id"].to_numpy()
-    assert np.isin(other.product_id, known).mean() == pytest.approx(np.isin(base.product_id, base_known).mean(), abs=0.005)
+    assert np.isin(other.product_id, known).mean() == pytest.approx(
+        np.isin(base.product_id, base_known).mean(), abs=0.005
+    )
     for name in ("campaigns", "coupon_redemptions", "households"):
         members = datasets.build(name, drawn)["household_id"].to_numpy()
-        assert np.isin(other.household_id.unique(), datasets.build("households", drawn)["household_id"].to_numpy()).all()
+        assert np.isin(
+            other.household_id.unique(), datasets.build("households", drawn)["household_id"].to_numpy()
+        ).all()
         assert np.isin(members, datasets.build("households", drawn)["household_id"].to_numpy()).all()
     assert np.isin(other.store_id.unique(), datasets.build("stores", drawn)["store_id"].to_numpy()).all()
 
@@ -91,7 +99,9 @@ def test_scale_makes_more_of_the_same() -> None:
 
 def test_materialise_keeps_the_content_in_both_formats(tmp_path: Path, drawn: int) -> None:
     wanted = datasets.build("coupon_redemptions", drawn)
-    delta = DeltaTable(datasets.materialise("coupon_redemptions", drawn, None, "delta", tmp_path)).to_pyarrow_table()
+    delta = DeltaTable(
+        datasets.materialise("coupon_redemptions", drawn, None, "delta", tmp_path)
+    ).to_pyarrow_table()
     parquet = pd.read_parquet(datasets.materialise("coupon_redemptions", drawn, None, "parquet", tmp_path))
     assert datasets.content_digest(delta.cast(wanted.schema)) == datasets.content_digest(wanted)
     back = pa.Table.from_pandas(parquet, schema=wanted.schema, preserve_index=False)

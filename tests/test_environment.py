@@ -49,7 +49,11 @@ def test_what_is_installed_is_what_is_locked() -> None:
 
 def test_conda_users_get_the_same() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    conda = {item.split("=")[0]: item.split("=")[-1] for item in environment["dependencies"] if isinstance(item, str)}
+    conda = {
+        item.split("=")[0]: item.split("=")[-1]
+        for item in environment["dependencies"]
+        if isinstance(item, str)
+    }
     pip = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
     assert Version(conda["python"] + ".0") in SpecifierSet(PROJECT["requires-python"])
     assert int(conda["openjdk"]) >= settings.MINIMUM_JAVA

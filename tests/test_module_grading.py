@@ -31,7 +31,11 @@ def nbgrader(root: Path, *arguments: str) -> str:
     """Run a command in a shell that knows nothing of a workspace; return what it printed."""
     environment = {key: value for key, value in os.environ.items() if key != "LABS_WORKSPACE"}
     done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *arguments], cwd=root, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "nbgrader", *arguments],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr
@@ -65,6 +69,8 @@ def test_full_none_and_part_of_the_points(tmp_path: Path) -> None:
     submit(tmp_path, "ada", solution)
     submit(tmp_path, "bob", read(released))
     submit(tmp_path, "cyd", answered(read(released), solution))
+    said = nbgrader(tmp_path, "validate", f"submitted/cyd/{NAME}/{NAME}.ipynb")
+    assert f"VALIDATION FAILED ON {len(STEPS) - 2} CELL(S)" in said
     nbgrader(tmp_path, "autograde", NAME)
     nbgrader(tmp_path, "generate_feedback", NAME)
     nbgrader(tmp_path, "export")

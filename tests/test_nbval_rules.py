@@ -19,7 +19,7 @@ from grader.execute import environment
 from grader.nbval_plugin import EVENT
 from grader.replay import SANITIZE_FILE, command, sentence
 
-VERDICT = '''\
+VERDICT = """\
 class Verdict:
     def _repr_mimebundle_(self, include=None, exclude=None):
         raw = {"step": "1a.1", "points": 2, "max_points": 2, "status": "pass", "seconds": time.time()}
@@ -27,14 +27,14 @@ class Verdict:
         card = f"<div><b>2 of 2 points</b> in {time.perf_counter():.2f} s</div>"
         return {"text/plain": "2.0", "text/html": card, "application/vnd.labs.verdict+json": raw}
 
-Verdict()'''
+Verdict()"""
 
 # Each code cell of the notebook, by name.
 CELLS = {
     "imports": "import base64, os, random, socket, time, uuid, datetime\nfrom IPython.display import HTML, display",
     "stream": 'print("rows: 1200, files: 7")',
     "result": "42 * 3",
-    "plot": 'noise = base64.b64encode(os.urandom(90)).decode()\n'
+    "plot": "noise = base64.b64encode(os.urandom(90)).decode()\n"
     'display({"image/png": noise, "text/plain": "bars: a 3, b 5"}, raw=True)',
     "card": 'HTML(f"<b>7 files</b> read in {random.random():.2f} s")',
     "verdict": VERDICT,
@@ -43,7 +43,7 @@ CELLS = {
         [
             'print(f"took {random.uniform(1, 9):.2f} s, then {random.randrange(10, 900)} ms")',
             'print(f"see http://127.0.0.1:{random.randrange(2000, 9000)}/jobs/job/?id={random.randrange(99)}")',
-            'print(uuid.uuid4(), datetime.datetime.now().isoformat(), object())',
+            "print(uuid.uuid4(), datetime.datetime.now().isoformat(), object())",
             'print("in", os.environ["LABS_WORKSPACE"], "or", f"/tmp/t{random.random()}")',
             'print(f"stage {random.randrange(999)} of job {random.randrange(999)}")',
         ]
@@ -64,7 +64,9 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
     """The notebook with the outputs of a run of its own."""
     folder = tmp_path_factory.mktemp("committed")
     nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS.values()])
-    nb.metadata = NotebookNode(kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"})
+    nb.metadata = NotebookNode(
+        kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"}
+    )
     nbformat.write(nb, folder / "in.ipynb")
     options: dict[str, Any] = {"workspace": folder, "on_start": lambda **_: None, "on_done": lambda **_: None}
     return papermill.execute_notebook(
@@ -147,7 +149,9 @@ DIFFERENT = [
 
 
 def sanitized(text: str) -> str:
-    for pattern, replacement in get_sanitize_patterns((REPOSITORY / SANITIZE_FILE).read_text(encoding="utf-8")):
+    for pattern, replacement in get_sanitize_patterns(
+        (REPOSITORY / SANITIZE_FILE).read_text(encoding="utf-8")
+    ):
         text = re.sub(pattern, replacement, text)
     return text
 

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 NAME = "01_tiny"
 
 # The tiny check: step n wants answer_n = n + SEED, and gives one point for any other number.
-SETUP = '''\
+SETUP = """\
 import hashlib, json, os, pathlib, sys, time
 
 class Verdict:
@@ -45,7 +45,7 @@ def check(step):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"digests": {f"answer_{number}": digest}}))
     points = 0 if found is None else 2 if found == number + SEED else 1
-    return Verdict(step, points, number + SEED, found)'''
+    return Verdict(step, points, number + SEED, found)"""
 
 
 def registry_text(hints: str = '["Look at SEED.", "Add the number of the step."]') -> str:
@@ -55,7 +55,12 @@ def registry_text(hints: str = '["Look at SEED.", "Add the number of the step."]
         lines += ["[[modules]]", f'name = "{name}"', f'title = "{name}"', f"written = {written}"]
         lines += ["[[modules.exercises]]", f'id = "{number}a"', f'title = "Sums {number}"']
         for step in range(1, 6):
-            lines += ["[[modules.exercises.steps]]", f'id = "{number}a.{step}"', f'title = "Add {step}"', "points = 2"]
+            lines += [
+                "[[modules.exercises.steps]]",
+                f'id = "{number}a.{step}"',
+                f'title = "Add {step}"',
+                "points = 2",
+            ]
             if written == "true":
                 lines += [f'answers = [{{ name = "answer_{step}", kind = "value", type = "int" }}]']
                 lines += [f'compare = ["answer_{step}"]', f"hints = {hints}"]

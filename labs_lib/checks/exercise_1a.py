@@ -22,8 +22,15 @@ RUNS = 3  # a median of fewer says nothing
 REDUCTION = 3.0  # the task's factor; pre-aggregating the promotions reaches 3.8, a plain broadcast thousands
 # The cluster of the exercise, whatever step 1a.5 or a second try has set since.
 GIVEN_CONF = {"spark.sql.autoBroadcastJoinThreshold": "-1"}
-CARD_SETTINGS = ("spark.sql.autoBroadcastJoinThreshold", "spark.sql.shuffle.partitions", "spark.sql.adaptive.enabled")
-PARTITIONS = (2, 16)  # from one per core, to a count at which a task still gets about a megabyte of this shuffle
+CARD_SETTINGS = (
+    "spark.sql.autoBroadcastJoinThreshold",
+    "spark.sql.shuffle.partitions",
+    "spark.sql.adaptive.enabled",
+)
+PARTITIONS = (
+    2,
+    16,
+)  # from one per core, to a count at which a task still gets about a megabyte of this shuffle
 SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
 
 
@@ -35,7 +42,8 @@ def observe_1a_1(observer: Observer) -> dict[str, Any]:
     return {
         "same_run": observer.trusting,
         "stages": [
-            {"stage": stage.id, "shuffle_bytes": stage.shuffle_read, "share": stage.run_time / whole} for stage in run.stages
+            {"stage": stage.id, "shuffle_bytes": stage.shuffle_read, "share": stage.run_time / whole}
+            for stage in run.stages
         ],
     }
 
@@ -52,7 +60,8 @@ def judge_1a_1(evidence: Evidence) -> Iterator[Finding]:
         named = min(stages, key=lambda stage: abs(stage["shuffle_bytes"] - bytes_read))
     yield Finding(
         "the stage",
-        named is not None and (named is slowest or (not same_run and named["share"] > slowest["share"] - NOISE)),
+        named is not None
+        and (named is slowest or (not same_run and named["share"] > slowest["share"] - NOISE)),
         "the stage of `slow_run` with the most task time",
         f"stage {number}" if named is not None else f"stage {number}, which is none of this run's",
         "Compare `run_time` over the stages: tasks run in parallel, so it is task time that counts, not the clock.",
@@ -87,7 +96,9 @@ def observe_1a_2(observer: Observer) -> dict[str, Any]:
             {
                 "operator": join.name,
                 "keys": list(join.keys),
-                "shuffled_sides": sum(bool(_before_next_join(child).count("Exchange")) for child in join.children),
+                "shuffled_sides": sum(
+                    bool(_before_next_join(child).count("Exchange")) for child in join.children
+                ),
             }
             for join in joins
         ]
@@ -148,7 +159,11 @@ def judge_1a_3(evidence: Evidence) -> Iterator[Finding]:
         "the transactions",
         observed["joined"] and not moved,
         "no Exchange between their scan and the last join",
-        ", ".join(moved) if moved else "stay where they are read" if observed["reads_transactions"] else "are not read at all",
+        ", ".join(moved)
+        if moved
+        else "stay where they are read"
+        if observed["reads_transactions"]
+        else "are not read at all",
         "A repartition, a shuffled join and an aggregation before the join all move the big side.",
         weight=2,
     )
@@ -159,7 +174,11 @@ def observe_1a_4(observer: Observer) -> dict[str, Any]:
 
     def figures(name: str) -> list[dict[str, Any]]:
         return [
-            {"tag": captured["tag"], "shuffle_bytes": run.shuffle_bytes, "shuffled_joins": sum(map(run.count, plans.SHUFFLED_JOINS))}
+            {
+                "tag": captured["tag"],
+                "shuffle_bytes": run.shuffle_bytes,
+                "shuffled_joins": sum(map(run.count, plans.SHUFFLED_JOINS)),
+            }
             for captured, run in zip(observer.answer(name), observer.runs(name), strict=True)
         ]
 
@@ -169,7 +188,11 @@ def observe_1a_4(observer: Observer) -> dict[str, Any]:
 
 def judge_1a_4(evidence: Evidence) -> Iterator[Finding]:
     """Several runs of each query, the right ratio of medians, and a ratio that is large enough."""
-    slow, tuned, reduction = evidence.observed["slow"], evidence.observed["tuned"], evidence.answers["reduction"]
+    slow, tuned, reduction = (
+        evidence.observed["slow"],
+        evidence.observed["tuned"],
+        evidence.answers["reduction"],
+    )
     for name, runs in (("slow_runs", slow), ("tuned_runs", tuned)):
         different = len({run["tag"] for run in runs})
         yield Finding(
@@ -223,7 +246,11 @@ def judge_1a_5(evidence: Evidence) -> Iterator[Finding]:
         f"{len(card)} settings" + (f", without {', '.join(lacking)}" if lacking else ""),
         "These three decided how the two plans of this exercise ran.",
     )
-    other = [name for name, row in card.items() if evidence.conf.get(name, _default(name)).lower() != str(row["value"]).lower()]
+    other = [
+        name
+        for name, row in card.items()
+        if evidence.conf.get(name, _default(name)).lower() != str(row["value"]).lower()
+    ]
     yield Finding(
         "the session agrees",
         bool(card) and not other,
@@ -231,7 +258,11 @@ def judge_1a_5(evidence: Evidence) -> Iterator[Finding]:
         "it does" if not other else f"not for {', '.join(other)[:120]}",
         "Set what you recommend with `spark.conf.set`, then take the value from `spark.conf.get`.",
     )
-    thin = [name for name, row in card.items() if len(str(row["reason"])) < 25 or not any(c.isdigit() for c in str(row["reason"]))]
+    thin = [
+        name
+        for name, row in card.items()
+        if len(str(row["reason"])) < 25 or not any(c.isdigit() for c in str(row["reason"]))
+    ]
     yield Finding(
         "the reasons",
         bool(card) and not thin,
@@ -283,4 +314,6 @@ def _before_next_join(operator: plans.Operator) -> list[str]:
 
 def _default(name: str) -> str:
     """The value of a setting that the session leaves as it is: Spark lists only changed ones."""
-    return {"spark.sql.adaptive.enabled": "true", "spark.sql.autobroadcastjointhreshold": "10485760b"}.get(name.lower(), "")
+    return {"spark.sql.adaptive.enabled": "true", "spark.sql.autobroadcastjointhreshold": "10485760b"}.get(
+        name.lower(), ""
+    )

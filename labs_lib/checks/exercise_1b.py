@@ -35,7 +35,9 @@ def judge_1b_1(evidence: Evidence) -> Iterator[Finding]:
 def observe_1b_2(observer: Observer) -> dict[str, Any]:
     """What the log and the engine say of the layout that was chosen."""
     facts = observer.facts("sales_layout")
-    return _layout(observer, facts) | {"optimized": [_columns(c, "zOrderBy") for c in facts.operations("OPTIMIZE")]}
+    return _layout(observer, facts) | {
+        "optimized": [_columns(c, "zOrderBy") for c in facts.operations("OPTIMIZE")]
+    }
 
 
 def judge_1b_2(evidence: Evidence) -> Iterator[Finding]:
@@ -53,7 +55,9 @@ def judge_1b_2(evidence: Evidence) -> Iterator[Finding]:
         "the size of its files",
         mean >= SMALLEST_MEAN_FILE,
         f"{SMALLEST_MEAN_FILE // 2**10} KiB on average, or more",
-        "large enough" if mean >= SMALLEST_MEAN_FILE else f"{observed['files']} files of {mean // 2**10} KiB on average",
+        "large enough"
+        if mean >= SMALLEST_MEAN_FILE
+        else f"{observed['files']} files of {mean // 2**10} KiB on average",
         "A partition column with many values makes a file for each of them, and no OPTIMIZE can join files across partitions.",
     )
     yield from _files_opened(observed)
@@ -94,7 +98,9 @@ def judge_1b_3(evidence: Evidence) -> Iterator[Finding]:
         "The table's history should tell the story: created with one key, optimized, altered, optimized again.",
     )
     after = events[changed + 1 :] if changed is not None else []
-    by_new_keys = any(event["operation"] == "OPTIMIZE" and set(event["columns"]) == set(now) for event in after)
+    by_new_keys = any(
+        event["operation"] == "OPTIMIZE" and set(event["columns"]) == set(now) for event in after
+    )
     yield Finding(
         "OPTIMIZE after the change",
         by_new_keys,
@@ -160,18 +166,27 @@ def observe_1b_5(observer: Observer) -> dict[str, Any]:
         "properties": facts.properties,
         "vacuumed": bool(facts.operations("VACUUM END")),
         "deleted": [int(commit.get("operationMetrics", {}).get("numFilesToDelete", 0)) for commit in vacuums],
-        "deleted_bytes": [int(commit.get("operationMetrics", {}).get("sizeOfDataToDelete", 0)) for commit in vacuums],
+        "deleted_bytes": [
+            int(commit.get("operationMetrics", {}).get("sizeOfDataToDelete", 0)) for commit in vacuums
+        ],
         "complete": [version for version in written if delta_log.has_its_files(folder, version)],
         "inside": [version for version in written if when[version] > border],
         # Files go when the window has passed since the commit that replaced them; the newest version's never do.
-        "replaced_inside": [v for v, after in zip(written, [*written[1:], None], strict=True) if after is None or when[after] > border],
+        "replaced_inside": [
+            v
+            for v, after in zip(written, [*written[1:], None], strict=True)
+            if after is None or when[after] > border
+        ],
     }
 
 
 def judge_1b_5(evidence: Evidence) -> Iterator[Finding]:
     """Both windows set, the dry run read right, and the files of the window still there while older ones are gone."""
     observed, answers = evidence.observed, evidence.answers
-    for key, wanted in (("delta.logRetentionDuration", LOG_RETENTION), ("delta.deletedFileRetentionDuration", FILE_RETENTION)):
+    for key, wanted in (
+        ("delta.logRetentionDuration", LOG_RETENTION),
+        ("delta.deletedFileRetentionDuration", FILE_RETENTION),
+    ):
         found = observed["properties"].get(key, "not set")
         yield Finding(
             key,
@@ -186,7 +201,9 @@ def judge_1b_5(evidence: Evidence) -> Iterator[Finding]:
         "the dry run",
         counted == real > 0,
         "`files`: how many files VACUUM … DRY RUN listed, the ones that the real VACUUM then deleted",
-        "that many" if counted == real > 0 else f"{counted} in your answer, {real} deleted according to the history",
+        "that many"
+        if counted == real > 0
+        else f"{counted} in your answer, {real} deleted according to the history",
         "Ask for the dry run after the properties are set and before the VACUUM, and count its rows.",
     )
     complete = set(observed["complete"])
@@ -203,7 +220,11 @@ def judge_1b_5(evidence: Evidence) -> Iterator[Finding]:
         "outside the window",
         gone,
         "VACUUM has deleted the files of all older versions",
-        "gone" if gone else "older versions still have their files" if observed["vacuumed"] else "no VACUUM in the history",
+        "gone"
+        if gone
+        else "older versions still have their files"
+        if observed["vacuumed"]
+        else "no VACUUM in the history",
         "The dry run deletes nothing; the real command follows it.",
     )
     yield Finding(
@@ -227,7 +248,11 @@ def materialized_views(source: str) -> list[str]:
             for decorator in node.decorator_list:
                 call = decorator.func if isinstance(decorator, ast.Call) else decorator
                 if getattr(call, "attr", getattr(call, "id", "")) == "materialized_view":
-                    named = [k.value.value for k in getattr(decorator, "keywords", []) if k.arg == "name" and isinstance(k.value, ast.Constant)]
+                    named = [
+                        k.value.value
+                        for k in getattr(decorator, "keywords", [])
+                        if k.arg == "name" and isinstance(k.value, ast.Constant)
+                    ]
                     names.append(str(named[0]) if named else node.name)
     return names
 

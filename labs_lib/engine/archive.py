@@ -35,7 +35,11 @@ def classpath() -> str:
 def options(java: Java) -> list[str]:
     """JVM options that use the archive if there is one for this Java and these jars."""
     base, top = _paths(java)
-    return ["-Xlog:disable", f"-XX:SharedArchiveFile={base}{os.pathsep}{top}"] if base.exists() and top.exists() else []
+    return (
+        ["-Xlog:disable", f"-XX:SharedArchiveFile={base}{os.pathsep}{top}"]
+        if base.exists() and top.exists()
+        else []
+    )
 
 
 def create(java: Java) -> bool:
@@ -57,12 +61,26 @@ def create(java: Java) -> bool:
             if not base.exists():
                 return False
             port, token = server.free_port(), secrets.token_urlsafe(32)
-            archiving = ["-Xlog:disable", f"-XX:SharedArchiveFile={base}", f"-XX:ArchiveClassesAtExit={scratch / 'top.jsa'}"]
+            archiving = [
+                "-Xlog:disable",
+                f"-XX:SharedArchiveFile={base}",
+                f"-XX:ArchiveClassesAtExit={scratch / 'top.jsa'}",
+            ]
             process = server.launch(java, port, server.free_port(), token, scratch / "server", archiving)
             try:
                 server.wait_until_up(process, port, scratch / "server")
-                training = [sys.executable, "-m", "labs_lib.engine.training", f"sc://localhost:{port}/;token={token}"]
-                subprocess.run([*training, str(scratch / "tables")], check=True, capture_output=True, timeout=DUMP_TIMEOUT)
+                training = [
+                    sys.executable,
+                    "-m",
+                    "labs_lib.engine.training",
+                    f"sc://localhost:{port}/;token={token}",
+                ]
+                subprocess.run(
+                    [*training, str(scratch / "tables")],
+                    check=True,
+                    capture_output=True,
+                    timeout=DUMP_TIMEOUT,
+                )
                 process.send_signal(signal.SIGTERM)
                 process.wait(timeout=DUMP_TIMEOUT)
             finally:
@@ -75,5 +93,7 @@ def create(java: Java) -> bool:
 
 def _paths(java: Java) -> tuple[Path, Path]:
     version = subprocess.run([java.executable, "-version"], capture_output=True, text=True).stderr
-    key = hashlib.sha256(f"{java.executable}\n{version}\n{settings.JVM_OPTIONS}\n{classpath()}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(
+        f"{java.executable}\n{version}\n{settings.JVM_OPTIONS}\n{classpath()}".encode()
+    ).hexdigest()[:16]
     return settings.home() / "cds" / f"{key}-base.jsa", settings.home() / "cds" / f"{key}-top.jsa"

@@ -120,7 +120,9 @@ def why_stopped() -> str:
         return "killed"
 
 
-def launch(java: Java, port: int, ui_port: int, token: str, scratch: Path, options: list[str]) -> subprocess.Popen[bytes]:
+def launch(
+    java: Java, port: int, ui_port: int, token: str, scratch: Path, options: list[str]
+) -> subprocess.Popen[bytes]:
     """Start the server's JVM without waiting for it.
 
     `scratch` gets its log and temporary files; `options` are further JVM options. The classpath holds the Delta jars
@@ -187,15 +189,23 @@ def wait_until_up(process: subprocess.Popen[bytes], port: int, scratch: Path) ->
 def explain_failure(log: str, scratch: Path) -> str:
     """One sentence for a server that ended while starting, from its log."""
     if "Address already in use" in log or "BindException" in log:
-        return "The Spark server's port was taken by another program; set LABS_PORT to a free port, or unset it."
+        return (
+            "The Spark server's port was taken by another program; set LABS_PORT to a free port, or unset it."
+        )
     if "No space left on device" in log:
         return f"The disk that holds {scratch} is full; free some space there or point LABS_HOME at another disk."
-    if "Could not reserve enough space" in log or "OutOfMemoryError" in log or "Cannot allocate memory" in log:
+    if (
+        "Could not reserve enough space" in log
+        or "OutOfMemoryError" in log
+        or "Cannot allocate memory" in log
+    ):
         return "There is too little memory for the Spark server; close other programs or set LABS_HEAP to less, such as 2g."
     if "UnsupportedClassVersionError" in log:
         return f"This Java is too old for Spark; unset JAVA_HOME or install Java {settings.MINIMUM_JAVA} or newer."
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "nothing")
-    return f"The Spark server ended while starting; the last line of {scratch / 'server.log'} is: {last[:200]}"
+    return (
+        f"The Spark server ended while starting; the last line of {scratch / 'server.log'} is: {last[:200]}"
+    )
 
 
 def check_machine() -> None:
@@ -226,7 +236,9 @@ def _start() -> Server:
     check_machine()
     wanted = settings.port()
     if wanted and _accepts(wanted):
-        raise LabsError(f"Port {wanted} (LABS_PORT) is taken by another program; set it to a free port, or unset it.")
+        raise LabsError(
+            f"Port {wanted} (LABS_PORT) is taken by another program; set it to a free port, or unset it."
+        )
     java = find()
     jars.resolve(java)
     port, ui_port, token = wanted or free_port(), free_port(), secrets.token_urlsafe(32)

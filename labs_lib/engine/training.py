@@ -21,6 +21,8 @@ if __name__ == "__main__":
     spark.sql("DESCRIBE HISTORY numbers").toPandas()
     numbers = spark.table("numbers")
     numbers.join(numbers.groupBy("key").count(), "key").groupBy("key").sum("count").orderBy("key").toPandas()
-    numbers.hint("shuffle_merge").join(numbers.hint("shuffle_merge"), "key").agg(functions.count("*")).collect()
+    numbers.hint("shuffle_merge").join(numbers.hint("shuffle_merge"), "key").agg(
+        functions.count("*")
+    ).collect()
     numbers.explain()
     spark.stop()

@@ -554,7 +554,14 @@ ranges(
 
 # %%
 size_after = spark.sql("DESCRIBE DETAIL zordered").first().sizeInBytes
-bars({"as it came in": size_before / 1e6, "Z-ordered": size_after / 1e6}, "Size of the same rows", "MB", highlight=["Z-ordered"], digits=2)
+bars(
+    {"as it came in": size_before / 1e6, "Z-ordered": size_after / 1e6},
+    "Size of the same rows",
+    "MB",
+    highlight=["Z-ordered"],
+    digits=2,
+    exact=False,
+)
 
 # %% [markdown]
 #

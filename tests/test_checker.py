@@ -16,6 +16,7 @@ import pytest
 
 from labs_lib import cards, registry
 from labs_lib.checker import blame_earlier_step, examine, judge
+from labs_lib.engine import session
 from labs_lib.evidence import Unusable, capture, plain
 from labs_lib.lab import Lab, open_lab
 from labs_lib.observer import Observer
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     before = os.environ.get("LABS_WORKSPACE")
     os.environ["LABS_WORKSPACE"] = str(tmp_path_factory.mktemp("checker"))
+    session.close()  # temporary views of other tests' notebooks would be evidence here
     yield open_lab("01_optimization")
     del os.environ["LABS_WORKSPACE"]
     if before:
@@ -112,8 +114,6 @@ def test_a_plan_is_examined_in_another_session_with_its_views(lab: Lab) -> None:
 
     import pyspark.sql.connect.proto as proto
     from pyspark.sql.connect.session import SparkSession
-
-    from labs_lib.engine import session
 
     lab.spark.range(5).createOrReplaceTempView("five")
     lab.spark.sql("CREATE OR REPLACE TEMP VIEW doubled AS SELECT 2 * id AS n FROM five")

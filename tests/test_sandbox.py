@@ -426,7 +426,8 @@ with socket.create_server(("127.0.0.1", 45454)):
     Path("up").touch()
     while not os.path.exists("go"):
         time.sleep(0.02)
-    print(sum(name.isdecimal() for name in os.listdir("/proc")), len(os.listdir("/tmp")))
+    own = [name for name in os.listdir("/tmp") if not sys.prefix.startswith(f"/tmp/{name}/")]  # the course may live there
+    print(sum(name.isdecimal() for name in os.listdir("/proc")), len(own))
 """
     )
     ended: list[Ended] = []

@@ -33,12 +33,7 @@ def check(step_id: str) -> Verdict:
     step = registry.step(step_id)
     opened = lab.current()
     started = time.perf_counter()
-    captured = capture(step, namespace, opened)
-    if settings.captures_only():
-        captured.save(opened.folder / "evidence")
-        sentence = "The evidence is kept for the grader, who judges it."
-        return Verdict(step.id, step.title, "unanswered", 0, step.points, sentence)
-    evidence = examine(step, captured, opened)
+    evidence = examine(step, capture(step, namespace, opened), opened)
     evidence.save(opened.folder / "evidence")
     verdict = judge(step, evidence, expected_digests(step, opened.seed))
     solved = {
@@ -127,7 +122,7 @@ def expected_digests(step: Step, seed: int) -> dict[str, str] | None:
     if folder is not None:
         source = folder / f"{module}.json"
         text = source.read_text() if source.exists() else ""
-    elif seed == 0 and settings.scale() == 1:
+    elif seed == 0:
         resource = resources.files("datasets") / "expected" / f"{module}.json"
         text = resource.read_text() if resource.is_file() else ""
     else:

@@ -1,4 +1,0 @@
-# Takes memory until there is none.
-hoard = []
-while True:
-    hoard.append(bytearray(b"x" * 2**28))

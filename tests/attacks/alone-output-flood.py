@@ -1,3 +1,0 @@
-# Prints without end.
-while True:
-    print("flood " * 10_000)

@@ -64,17 +64,10 @@ def examine(step: Step, evidence: Evidence, opened: lab.Lab, trusting: bool = Tr
         return replace(evidence, observed=observed, digests=digests)
     except (LabsError, Unusable, PySparkException) as error:
         return replace(evidence, problems={"": first_line(error)})
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        IndexError,
-    ) as error:  # an answer of a shape nobody thought of
-        return replace(
-            evidence,
-            problems={"": f"The answer can't be read as the task describes it: {first_line(error)}."},
-        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        # An answer of a shape nobody thought of.
+        sentence = f"The answer can't be read as the task describes it: {first_line(error)}."
+        return replace(evidence, problems={"": sentence})
 
 
 def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) -> Verdict:

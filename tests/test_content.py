@@ -143,6 +143,16 @@ def test_a_plot_is_described_by_what_it_shows() -> None:
     assert "b: 3" in describe(drawn)
 
 
+def test_a_plot_that_varies_is_described_by_which_bar_is_longer() -> None:
+    said = []
+    for width in (2.0, 2.1, 1.0):
+        drawn, (axis,) = figure()
+        axis.barh(["a", "b"], [1.5, width])
+        said.append(describe(drawn, exact=False))
+    assert said[0] == said[1] != said[2]
+    assert "b: number 1 by length" in said[0] and "b: number 2 by length" in said[2]
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [

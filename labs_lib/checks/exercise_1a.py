@@ -27,10 +27,8 @@ CARD_SETTINGS = (
     "spark.sql.shuffle.partitions",
     "spark.sql.adaptive.enabled",
 )
-PARTITIONS = (
-    2,
-    16,
-)  # from one per core, to a count at which a task still gets about a megabyte of this shuffle
+# From one per core, to a count at which a task still gets about a megabyte of this shuffle.
+PARTITIONS = (2, 16)
 SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
 
 

@@ -107,7 +107,7 @@ def _cell_problems(cell: NotebookNode, number: int) -> Iterator[str]:
     known = role.kind if role.kind in PLAIN_ROLES else f"{role.kind}:{role.step}"
     for tag in tags:
         if tag != known:
-            yield f"Cell {number} has the tag {tag!r}; tags are parameters, setup, answer:STEP, check:STEP."
+            yield f"Cell {number} has the tag {tag!r}; tags are parameters, setup, demo, answer:STEP, check:STEP."
     if role.kind and cell.cell_type != "code":
         yield f"Cell {number} is tagged {tags[0]} but is a {cell.cell_type} cell."
     if role.kind == "check" and cell.source.strip() != f'check("{role.step}")':
@@ -125,7 +125,7 @@ def _cell_problems(cell: NotebookNode, number: int) -> Iterator[str]:
 
 def _nbgrader_metadata(cell: NotebookNode, module: Module, taken: Counter[str]) -> dict[str, Any]:
     role = role_of(cell)
-    if not role.kind:
+    if role.kind in ("", "demo"):
         return {}
     base: dict[str, Any] = {
         "grade": False,

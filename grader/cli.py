@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from grader import course
-from grader.console import Progress, summary
+from grader.console import Progress, countdown, summary, tell_result
 from grader.drift import drift
 from grader.outcome import Failure, Outcome
 from grader.report import write_report
 from grader.run import build_module, check_module, write_expected
+from grader.sandbox import FLAG
 from labs_lib.errors import LabsError
 
 app = typer.Typer(
@@ -73,6 +75,53 @@ def build(
                 for path in (course.solution_file(folder, each.name), course.learner_file(folder, each.name)):
                     console.print(f"Built {path.relative_to(folder)}", highlight=False)
         _end(console, failures)
+
+
+@app.command()
+def grade(
+    module: Annotated[str, typer.Argument(help="The module to grade, such as 01_optimization.")],
+    student: Annotated[
+        list[str] | None, typer.Option("--student", help="Only this one; may be given several times.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Submissions side by side; by default what fits here.")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option("--dask", help="Address of a dask scheduler whose workers see this folder.")
+    ] = None,
+    no_sandbox: Annotated[
+        bool, typer.Option(FLAG, help="Run learners' code with all your rights, where there is no sandbox.")
+    ] = False,
+    root: Root = None,
+) -> None:
+    """Grade a class: everything in submitted/, into nbgrader's gradebook, with a report. Goes on where it was stopped."""
+    # Here, because these bring nbgrader's database and Spark's client along.
+    from grader import batch, class_report
+    from grader.workbox import WITHOUT_SANDBOX
+
+    if no_sandbox:
+        os.environ[WITHOUT_SANDBOX] = "1"
+    with _session(root) as (folder, console, progress):
+        progress.status.stop()
+        chosen = course.chosen(folder, module)[0]
+        submissions, results = batch.collect(folder, chosen, student or [])
+        for refused in results:
+            tell_result(console, refused)
+        console.print(f"Making ready: the solution of {chosen.name} runs once under the grading seed.")
+        patience = batch.patience_of(folder)
+        batch.make_ready(folder, chosen, patience)
+        api = batch.gradebook(folder, chosen)
+        by_student = {submission.student: submission for submission in submissions}
+        used = jobs or batch.jobs_that_fit()
+        with batch.engine(dask, used), countdown(console, len(submissions)) as advance:
+            for result in batch.grade_class(folder, chosen, submissions, patience):
+                if not result.refused:
+                    result = batch.enter(api, folder, chosen, by_student[result.student], result)
+                results.append(result)
+                tell_result(console, result)
+                advance()
+        page = class_report.write(folder, chosen, results)
+        console.print(f"Report: {page}", soft_wrap=True, highlight=False)
 
 
 @app.command(name="drift")

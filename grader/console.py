@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+
+import rich.progress
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from grader.class_report import Result
 from grader.notebook import Place
 from grader.outcome import Failure, Outcome, StepRun
 
@@ -30,6 +36,35 @@ class Progress:
     def failure(self, failure: Failure) -> None:
         """Print a failure at once: the run may go on for minutes."""
         self.console.print(Text(f"  {failure.place}: {failure.sentence}", style="red"), soft_wrap=True)
+
+
+def tell_result(console: Console, result: Result) -> None:
+    """Print a learner's line: points, or why there are none, and what is odd."""
+    points = sum(verdict.points for verdict in result.verdicts)
+    full = sum(verdict.max_points for verdict in result.verdicts)
+    line = (
+        f"{result.student:<24} {points:g}/{full:g} {result.seconds:8.1f} s"
+        if result.verdicts
+        else f"{result.student:<24}"
+    )
+    console.print(Text(line), soft_wrap=True)
+    for sentence in (*([result.refused] if result.refused else []), *result.notes):
+        console.print(Text(f"  {sentence}", style="red" if result.refused else "yellow"), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def countdown(console: Console, total: int) -> Iterator[Callable[[], None]]:
+    """A bar with an estimate of the time that is left; call what it gives after each submission."""
+    columns = (
+        TextColumn("Grading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)
 
 
 def summary(outcomes: list[Outcome], unwritten: list[str]) -> Table:

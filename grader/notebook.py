@@ -15,13 +15,16 @@ from labs_lib.registry import Module, Step
 
 VERDICT_MIME = "application/vnd.labs.verdict+json"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-PLAIN_ROLES = ("parameters", "setup")
+PLAIN_ROLES = ("parameters", "setup", "demo")
 STEP_ROLES = ("answer", "check")
 
 
 @dataclass(frozen=True)
 class Role:
-    """What a tag makes of a cell: parameters, setup, answer or check of a step; "" for a lesson cell."""
+    """What a tag makes of a cell: parameters, setup, answer or check of a step; "" for a lesson cell.
+
+    A demo is a lesson's code that no exercise builds on: grading may leave it out.
+    """
 
     kind: str = ""
     step: str = ""

@@ -33,7 +33,12 @@ def check(step_id: str) -> Verdict:
     step = registry.step(step_id)
     opened = lab.current()
     started = time.perf_counter()
-    evidence = examine(step, capture(step, namespace, opened), opened)
+    captured = capture(step, namespace, opened)
+    if settings.captures_only():
+        captured.save(opened.folder / "evidence")
+        sentence = "The evidence is kept for the grader, who judges it."
+        return Verdict(step.id, step.title, "unanswered", 0, step.points, sentence)
+    evidence = examine(step, captured, opened)
     evidence.save(opened.folder / "evidence")
     verdict = judge(step, evidence, expected_digests(step, opened.seed))
     solved = {
@@ -115,7 +120,7 @@ def expected_digests(step: Step, seed: int) -> dict[str, str] | None:
     if folder is not None:
         source = folder / f"{module}.json"
         text = source.read_text() if source.exists() else ""
-    elif seed == 0:
+    elif seed == 0 and settings.scale() == 1:
         resource = resources.files("datasets") / "expected" / f"{module}.json"
         text = resource.read_text() if resource.is_file() else ""
     else:

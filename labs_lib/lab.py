@@ -68,7 +68,7 @@ class Lab:
             raise LabsError(
                 f"There is no course table {name!r}; there are {', '.join(sorted(datasets.TABLES))}."
             ) from None
-        scale = spec.default_scale if scale is None else scale
+        scale = usual_scale(spec) if scale is None else scale
         target = self.tables / name
         if _is_elsewhere():
             return self._upload(name, scale, fresh)
@@ -95,6 +95,12 @@ class Lab:
             table: pa.Table = datasets.build(name, self.seed, scale)
             self.spark.createDataFrame(table).write.mode("overwrite").saveAsTable(name)
         return cast(DataFrame, self.spark.table(name))
+
+
+def usual_scale(spec: datasets.TableSpec) -> float:
+    """The scale in which a course table is loaded unless the notebook asks for another."""
+    low, high = spec.scales
+    return min(high, max(low, spec.default_scale * settings.scale()))
 
 
 def open_lab(module: str, seed: int = 0) -> Lab:

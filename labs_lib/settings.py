@@ -5,6 +5,8 @@ Environment variables, read when they are needed (so a test or the grader can se
 LABS_HOME           cache of jars, data, class archive and the server's state
 LABS_WORKSPACE      where a learner's tables, evidence and progress live
 LABS_EXPECTED       folder of expected digests, `<module>.json`; the grader points it at a fresh run's
+LABS_CAPTURE        1: check() keeps a step's evidence and leaves the judging to the grader
+LABS_SCALE          course tables in this share of their usual size, such as 0.1: quick trials, whose effects are small too
 LABS_PORT           port of the local server; any free one when unset
 LABS_IDLE_MINUTES   the server stops after so long without a client
 LABS_HEAP           heap of the server's JVM, in Java's notation (`3g`)
@@ -69,6 +71,23 @@ def expected() -> Path | None:
     """Folder of expected digests that LABS_EXPECTED names, or None for the committed ones of seed 0."""
     value = os.environ.get("LABS_EXPECTED")
     return Path(value) if value else None
+
+
+def scale() -> float:
+    """The share of their usual size in which course tables are loaded. Raises LabsError if LABS_SCALE is no such number."""
+    text = os.environ.get("LABS_SCALE") or "1"
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 100:
+        raise LabsError(f"LABS_SCALE is {text!r}; it should be a number above 0, such as 0.1.")
+    return value
+
+
+def captures_only() -> bool:
+    """Whether check() only captures evidence, as it does in the grader's sandbox."""
+    return os.environ.get("LABS_CAPTURE") == "1"
 
 
 def remote() -> str | None:

@@ -296,7 +296,9 @@ def test_what_is_committed_is_looked_at(name: str, tmp_path: Path) -> None:
     assert any(message in sentence for sentence in found()), found()
 
 
-def test_autograde_takes_points_from_verdicts_and_from_nothing_else(tmp_path: Path) -> None:
+def test_autograde_takes_points_from_verdicts_and_from_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tiny_course.finished(tmp_path)
     noise = "print('a warning', file=sys.stderr)"
     answers = {
@@ -314,6 +316,7 @@ def test_autograde_takes_points_from_verdicts_and_from_nothing_else(tmp_path: Pa
         path.parent.mkdir(parents=True)
         nbformat.write(nb, path)
     os.environ.setdefault("LABS_WORKSPACE", str(tmp_path))
+    monkeypatch.setenv("LABS_GRADE_TRUSTING", "1")  # the tiny course has no checks for the judge
     assert nbgrader(tmp_path, "generate_assignment", NAME, "--force").returncode == 0
     done = nbgrader(tmp_path, "autograde", NAME)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Module 1 through nbgrader's own commands, as an instructor types them."""
+"""Module 1 through the commands that an instructor types: nbgrader's own, and `grader grade` for the class."""
 
 from __future__ import annotations
 
@@ -27,17 +27,12 @@ HALF = {
 }
 
 
-def nbgrader(root: Path, *arguments: str) -> str:
-    """Run a command in a shell that knows nothing of a workspace; return what it printed."""
+def command(root: Path, *arguments: str) -> str:
+    """Run a Python module in a shell that knows nothing of a workspace; return what it printed."""
     environment = {key: value for key, value in os.environ.items() if key != "LABS_WORKSPACE"}
-    done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *arguments],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    line = [sys.executable, "-m", *arguments]
+    done = subprocess.run(line, cwd=root, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
 
 
@@ -60,20 +55,22 @@ def answered(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
 
 def test_full_none_and_part_of_the_points(tmp_path: Path) -> None:
     shutil.copyfile(ROOT / "nbgrader_config.py", tmp_path / "nbgrader_config.py")
+    (tmp_path / "labs_lib").mkdir()
+    shutil.copyfile(ROOT / "labs_lib" / "registry.toml", tmp_path / "labs_lib" / "registry.toml")
     (tmp_path / "solutions").mkdir()
     shutil.copytree(ROOT / "solutions" / NAME, tmp_path / "solutions" / NAME)
-    nbgrader(tmp_path, "generate_assignment", NAME)
+    command(tmp_path, "nbgrader", "generate_assignment", NAME)
     released = course.learner_file(tmp_path, NAME)
     assert released.read_bytes() == course.learner_file(ROOT, NAME).read_bytes()
     solution = read(course.solution_file(tmp_path, NAME))
     submit(tmp_path, "ada", solution)
     submit(tmp_path, "bob", read(released))
     submit(tmp_path, "cyd", answered(read(released), solution))
-    said = nbgrader(tmp_path, "validate", f"submitted/cyd/{NAME}/{NAME}.ipynb")
-    assert f"VALIDATION FAILED ON {len(STEPS) - 2} CELL(S)" in said
-    nbgrader(tmp_path, "autograde", NAME)
-    nbgrader(tmp_path, "generate_feedback", NAME)
-    nbgrader(tmp_path, "export")
+    said = command(tmp_path, "nbgrader", "validate", f"submitted/bob/{NAME}/{NAME}.ipynb")
+    assert f"VALIDATION FAILED ON {len(STEPS)} CELL(S)" in said
+    command(tmp_path, "grader.cli", "grade", NAME)
+    command(tmp_path, "nbgrader", "generate_feedback", NAME)
+    command(tmp_path, "nbgrader", "export")
     with (tmp_path / "grades.csv").open() as file:
         scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
     half = STEPS["1a.1"].points + 1.5 + STEPS["1b.1"].points

@@ -173,6 +173,8 @@ def check_table(folder: Path, *, limits: TableLimits | None = None) -> None:
             _check_checksum(path, log)
         elif name == "_last_checkpoint":
             _check_last_checkpoint(path, log)
+        elif name == "_last_vacuum_info":  # a version number, which only another VACUUM reads
+            _json_object(path, log)
         elif name == "_sidecars" and path.is_dir():
             for sidecar in _visible(path):
                 for _ in _parquet_actions(sidecar, log):

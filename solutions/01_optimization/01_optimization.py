@@ -90,7 +90,7 @@ for name in ("transactions", "products", "promotions", "stores"):
 # See what that is worth. The same small aggregation, at 200 partitions, without AQE and with it. (`spark_conf` sets Spark settings for a `with` block and
 # puts back what was there; `spark.conf.unset` would give Spark's default instead of this server's value.)
 
-# %%
+# %% tags=["demo"]
 sales_per_store = transactions.groupBy("store_id").agg(F.sum("sales_value").alias("sales"))
 tasks = {}
 for adaptive in (False, True):
@@ -112,7 +112,7 @@ bars(tasks, "One small aggregation at 200 shuffle partitions", "tasks in its lar
 #
 # The second one at work on the promotions, whose files take about 5 MB together:
 
-# %%
+# %% tags=["demo"]
 for size in ("128m", "1m"):
     with spark_conf(spark, {"spark.sql.files.maxPartitionBytes": size}):
         run = measure(promotions)
@@ -136,7 +136,7 @@ for size in ("128m", "1m"):
 # this works for Parquet tables, not for Delta tables, so the example copies the promotions to Parquet. The query wants those of one week in
 # the year:
 
-# %%
+# %% tags=["demo"]
 spark.sql("DROP TABLE IF EXISTS promotions_parquet")
 spark.sql("CREATE TABLE promotions_parquet USING parquet AS SELECT * FROM promotions")
 question = """SELECT count(*) FROM transactions t JOIN promotions_parquet p
@@ -176,7 +176,7 @@ with spark_conf(spark, {"spark.sql.autoBroadcastJoinThreshold": "1MB", "spark.sq
 #
 # `outline` prints the same plan without ids and paths. Here are the sales of each department:
 
-# %%
+# %% tags=["demo"]
 departments = transactions.join(products, "product_id").groupBy("department").agg(F.sum("sales_value").alias("sales"))
 outline(departments)
 
@@ -187,7 +187,7 @@ outline(departments)
 #
 # The same plan as a picture, with what moves data in orange:
 
-# %%
+# %% tags=["demo"]
 plan_graph(departments, "Sales per department")
 
 # %% [markdown]
@@ -208,7 +208,7 @@ plan_graph(departments, "Sales per department")
 # Everything it shows can be had as JSON from the same address (`/api/v1/applications/...`), which is what monitoring tools read. `measure` runs
 # a DataFrame to its end, throws the rows away, and fetches these figures for that run alone. It finds its own jobs by a tag that it set with `spark.addTag`.
 
-# %%
+# %% tags=["demo"]
 weekly = transactions.groupBy("household_id", "week").agg(F.sum("sales_value").alias("spent")).groupBy("week").agg(F.avg("spent"))
 run = measure(weekly, "average spending per week")
 pd.DataFrame(
@@ -239,7 +239,7 @@ pd.DataFrame(
 # **Skew** is when a few keys have most rows. All rows of a key meet in one task, so the largest key bounds how fast a shuffled join can
 # be, however many machines there are. How skewed are sales by product?
 
-# %%
+# %% tags=["demo"]
 per_product = transactions.groupBy("product_id").count().toPandas()["count"].sort_values(ascending=False)
 shares = {f"top {n:,}": 100 * per_product.head(n).sum() / per_product.sum() for n in (10, 100, 1000, 10_000)}
 print(f"{len(per_product):,} products; the largest has {per_product.max() / per_product.mean():,.0f} times the average number of lines")
@@ -254,7 +254,7 @@ bars(shares, "Share of the sales lines that the best-selling products have", "% 
 # It does not pay "for parallelism" before a join that will shuffle by its own keys anyhow. `coalesce(n)` makes fewer partitions without a shuffle, at the price of
 # less parallelism in everything before it.
 
-# %%
+# %% tags=["demo"]
 once = transactions.groupBy("product_id").count()
 twice = transactions.repartition(64, "store_id").groupBy("product_id").count()
 for name, frame in {"as it is": once, "repartitioned first": twice}.items():
@@ -272,7 +272,7 @@ for name, frame in {"as it is": once, "repartitioned first": twice}.items():
 # `cache()` marks a DataFrame; the first action stores what it computes; later plans that contain the same computation read it instead.
 # It pays when something *expensive* is used *several times*, soon, and fits into memory. It costs that memory, and the first run becomes slower.
 
-# %%
+# %% tags=["demo"]
 expensive = transactions.join(products, "product_id").groupBy("store_id", "department").agg(F.sum("sales_value").alias("sales"))
 before = measure(expensive)
 expensive.cache()
@@ -347,7 +347,7 @@ check("1a.1")
 #
 # **Checked:** the rows of `hot_keys`; operator and keys against the plan that Spark makes for `slow`.
 
-# %%
+# %% tags=["demo"]
 outline(slow)
 
 # %% tags=["answer:1a.2"]
@@ -456,7 +456,7 @@ check("1a.5")
 #
 # The transactions came in order of time, in eight batches. Each line below is one file and the range that it covers:
 
-# %%
+# %% tags=["demo"]
 ranges(
     {column: file_ranges(lab.path("transactions"), column) for column in ("transaction_date", "product_id")},
     "What each file of transactions covers",
@@ -466,7 +466,7 @@ ranges(
 # %% [markdown]
 # By date each file covers a stretch of its own. By product every file covers everything. The engine's own figures say the same:
 
-# %%
+# %% tags=["demo"]
 best_seller = transactions.groupBy("product_id").count().orderBy(F.desc("count")).first().product_id
 last_day = transactions.agg(F.max("transaction_date")).first()[0]
 for condition in (f"transaction_date = DATE'{last_day}'", f"product_id = {best_seller}"):
@@ -476,7 +476,7 @@ for condition in (f"transaction_date = DATE'{last_day}'", f"product_id = {best_s
 # %% [markdown]
 # **Small files** are the other trouble: each costs a request, a footer to read and an entry in the log. Streams and frequent appends make many. `OPTIMIZE` merges them:
 
-# %%
+# %% tags=["demo"]
 lab.drop("small_files")
 transactions.where("week <= 4").repartition(40).write.saveAsTable("small_files")
 files_before = spark.sql("DESCRIBE DETAIL small_files").first().numFiles
@@ -489,7 +489,7 @@ print(f"{files_before} files before OPTIMIZE, {files_after} after")
 # prevent small files in the first place: `spark.databricks.delta.optimizeWrite.enabled` shuffles before it writes, so that each partition gets few files; `spark.databricks.delta.autoCompact.enabled` merges
 # small files right after a write, once there are `autoCompact.minNumFiles` of them (50 by default).
 
-# %%
+# %% tags=["demo"]
 delta = "spark.databricks.delta"
 ways = {
     "plain": {},
@@ -522,7 +522,7 @@ bars(written, "Files of eight weekly partitions that eight tasks wrote", "files"
 #
 # First the failure, so that you know it when you see it. A partition for each day, ten weeks long:
 
-# %%
+# %% tags=["demo"]
 lab.drop("per_day")
 spark.sql("CREATE TABLE per_day PARTITIONED BY (transaction_date) AS SELECT * FROM transactions WHERE week <= 10")
 detail = spark.sql("DESCRIBE DETAIL per_day").first()
@@ -531,11 +531,14 @@ print(f"ten weeks in {detail.numFiles} files, {detail.sizeInBytes / detail.numFi
 # %% [markdown]
 # A file should have something like 100 MB to 1 GB. This course's tables have some MB in all, so we scale the target along: OPTIMIZE shall aim at files of 256 KiB. Everything
 # else is as it would be at ten thousand times the size.
-#
-# Z-order on household and product, for ten weeks of sales and with smaller files still, so that there is something to see:
 
 # %%
 spark.conf.set("spark.databricks.delta.optimize.maxFileSize", 256 * 1024)
+
+# %% [markdown]
+# Z-order on household and product, for ten weeks of sales and with smaller files still, so that there is something to see:
+
+# %% tags=["demo"]
 lab.drop("zordered")
 spark.sql("CREATE TABLE zordered AS SELECT * FROM transactions WHERE week <= 10")
 size_before = spark.sql("DESCRIBE DETAIL zordered").first().sizeInBytes
@@ -552,7 +555,7 @@ ranges(
 # Neither column is perfectly sorted, yet most files cover a part of each, where a batch as it came in covers nearly all of both: that is the bargain. Z-order also has a price that is easy to miss. Lines of one
 # basket lay side by side and compressed well; sorted by something else, they do not:
 
-# %%
+# %% tags=["demo"]
 size_after = spark.sql("DESCRIBE DETAIL zordered").first().sizeInBytes
 bars(
     {"as it came in": size_before / 1e6, "Z-ordered": size_after / 1e6},
@@ -696,7 +699,7 @@ check("1b.3")
 # has no `CREATE MATERIALIZED VIEW` outside a pipeline.) `write_pipeline` puts a Python file and the spec that names it into this lab's folder; `run_pipeline` calls
 # Spark's own `spark-pipelines run` on the server that you are using.
 
-# %%
+# %% tags=["demo"]
 lab.drop("sales_per_department")
 example = """
 from pyspark import pipelines as dp
@@ -713,7 +716,7 @@ def sales_per_department():
 pipeline = write_pipeline(lab, "example", example)
 print(pipeline.spec.read_text())
 
-# %%
+# %% tags=["demo"]
 outcome = run_pipeline(pipeline.spec)
 print("flows completed:", *outcome.completed)
 spark.table("sales_per_department").orderBy(F.desc("sales")).withColumn("sales", F.round("sales").cast("long")).show(4)
@@ -851,5 +854,5 @@ check("1b.5")
 # * A layout answers questions. Read the query log before you choose one, and look at it again when the questions change.
 # * Retention is a promise to the slowest reader. Shorten it only when you know who that is.
 
-# %%
+# %% tags=["demo"]
 progress()

@@ -1,0 +1,179 @@
+"""Judges one submission's evidence, in a process and a sandbox of the judge's own.
+
+Called as `python -m grader.judge_inside` in a box that holds `in/plan.json` (what to judge), `in/evidence`,
+`in/tables` and, unless the solution itself is judged, `in/reference.json`. Writes `out/<step>.json` after each step.
+The check functions are the notebook's own, the server is one that no learner's code has run on.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import pyspark.sql.connect.proto as proto
+from pyspark.errors import PySparkException
+
+from grader.admit import admit, taken_over
+from grader.vetting import TRUSTED_SERVER_CONF, Rejected, check_table
+from labs_lib import lab, registry, settings
+from labs_lib.checker import blame_earlier_step, examine, judge
+from labs_lib.engine import session
+from labs_lib.errors import LabsError
+from labs_lib.evidence import Evidence, Unusable, first_line
+from labs_lib.observer import Observer
+from labs_lib.registry import Step
+from labs_lib.verdict import Status, Verdict
+
+HUNG = 124  # exit code after a step that took too long; timeout(1)'s own
+
+
+@dataclass
+class Court:
+    """One submission's tables and the lab that they are laid in, once a step needs an engine."""
+
+    module: str
+    seed: int
+    course_tables: list[str]
+    folder: Path
+    refused: dict[str, str] = field(default_factory=dict)
+    is_open: bool = False
+
+    def enter(self, evidence: Evidence) -> lab.Lab:
+        """A lab in a session that nobody has used, with the settings and temporary views of that evidence."""
+        if not self.is_open:
+            self._lay_own_tables()
+        session.close()
+        opened = lab.open_lab(self.module, seed=self.seed)
+        if not self.is_open:
+            for name in self.course_tables:
+                opened.load(name)
+            self.is_open = True
+        for name, value in taken_over(evidence.conf).items():
+            opened.spark.conf.set(name, value)
+        for text in evidence.views:
+            command = proto.Command.FromString(base64.b64decode(text))
+            try:
+                opened.spark.client.execute_command(command)
+            except PySparkException:
+                continue  # a view over what is gone: a plan that needs it will say so
+        return opened
+
+    def table_of(self, step: Step) -> None:
+        """Raises Rejected if a table that the step answers with was refused."""
+        for answer in step.answers:
+            if answer.kind == "table" and (sentence := self.refused.get(answer.name.lower())):
+                raise Rejected(sentence)
+
+    def _lay_own_tables(self) -> None:
+        own = settings.workspace() / self.module / "tables"
+        own.mkdir(parents=True)
+        for folder in sorted(self.folder.iterdir()):
+            if not (folder / "_delta_log").is_dir():
+                continue  # a Parquet table of a lesson, which no check reads
+            try:
+                check_table(folder)
+                folder.rename(own / folder.name)
+            except Rejected as refusal:
+                self.refused[folder.name] = f"The table {folder.name} was refused: {refusal}"
+
+
+def main(box: Path) -> None:
+    """Judge the steps that the plan names, in order."""
+    plan = json.loads((box / "in" / "plan.json").read_text())
+    settings.SPARK_CONF.update(TRUSTED_SERVER_CONF)
+    court = Court(plan["module"], plan["seed"], plan["course_tables"], box / "in" / "tables", plan["refused"])
+    reference = _reference(box / "in" / "reference.json")
+    solved = set(plan["solved"])
+    for name in plan["steps"]:
+        step = registry.step(name)
+        # A thread of its own, because a query without end can't be left from within.
+        watchdog = threading.Timer(plan["patience"], os._exit, [HUNG])
+        watchdog.daemon = True
+        watchdog.start()
+        began = time.perf_counter()
+        verdict, evidence = _judged(
+            step, box / "in" / "evidence" / f"{name}.json", court, reference.get(name)
+        )
+        watchdog.cancel()
+        verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - began)
+        solved |= {name} if verdict.passed else set()
+        scratch = box / "out" / f"{name}.tmp"
+        scratch.write_text(
+            json.dumps({"verdict": asdict(verdict), "evidence": asdict(evidence) if evidence else None})
+        )
+        scratch.replace(scratch.with_suffix(".json"))
+    session.close()
+
+
+def _reference(path: Path) -> dict[str, Evidence]:
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    return {
+        name: Evidence(**{**each, "views": tuple(each["views"]), "missing": ()})
+        for name, each in stored.items()
+    }
+
+
+def _judged(step: Step, path: Path, court: Court, given: Evidence | None) -> tuple[Verdict, Evidence | None]:
+    if not path.exists():
+        return _nothing(
+            step, "unanswered", "There is no evidence: the check cell did not run to its end."
+        ), None
+    try:
+        evidence = admit(step, path, court.seed, given)
+        if not (evidence.missing or evidence.problems):
+            evidence = _examined(step, evidence, given, court)
+        return judge(step, evidence, given.digests if given else None), evidence
+    except Rejected as refusal:
+        return _nothing(step, "fail", str(refusal)), None
+    except (
+        Exception
+    ) as error:  # whatever a crafted answer makes a check raise costs that step and nothing else
+        return _nothing(
+            step, "fail", f"The answer can't be judged: {type(error).__name__}: {first_line(error)}"
+        ), None
+
+
+def _examined(step: Step, evidence: Evidence, given: Evidence | None, court: Court) -> Evidence:
+    opened = court.enter(evidence)
+    court.table_of(step)
+    evidence = _with_columns(step, evidence, opened)
+    if evidence.problems:
+        return evidence
+    if given is None or not any(answer.given for answer in step.answers):
+        return examine(step, evidence, opened, trusting=False)
+    # What a lesson gives is looked at as the solution had it: a view of the learner's could stand in for its tables.
+    try:
+        digests = Observer(step, evidence, opened, trusting=False).digests()
+    except (LabsError, Unusable, PySparkException) as error:
+        return replace(evidence, problems={"": first_line(error)})
+    looked = examine(replace(step, compare=()), evidence, court.enter(given), trusting=False)
+    return replace(looked, digests=digests)
+
+
+def _with_columns(step: Step, evidence: Evidence, opened: lab.Lab) -> Evidence:
+    """DataFrame answers with the columns that this session finds."""
+    answers, problems = dict(evidence.answers), {}
+    observer = Observer(step, evidence, opened, trusting=False)
+    for answer in step.answers:
+        if answer.kind == "dataframe" and not answer.given:
+            try:
+                answers[answer.name] = {
+                    **answers[answer.name],
+                    "columns": observer.frame(answer.name).columns,
+                }
+            except (PySparkException, Unusable) as error:
+                problems[answer.name] = f"Spark can't analyse `{answer.name}`: {first_line(error)}"
+    return replace(evidence, answers=answers, problems=problems)
+
+
+def _nothing(step: Step, status: Status, sentence: str) -> Verdict:
+    return Verdict(step.id, step.title, status, 0, step.points, sentence, hints=step.hints)
+
+
+if __name__ == "__main__":
+    main(Path.cwd())

@@ -65,10 +65,12 @@ class JudgeSubmission(NbGraderPreprocessor):
         """
         # Here, because nbgrader reads this module for every command, and these bring Spark's client along.
         from grader.grading import grade
+        from grader.judge import Judges
 
         root = Path(self.root) if self.root else course.find_root()
         module = course.chosen(root, resources["nbgrader"]["assignment"])[0]
-        graded = grade(root, module, nb, self.patience())
+        with Judges() as judges:
+            graded = grade(root, module, nb, judges, self.patience())
         for note in graded.notes:
             self.log.warning("%s: %s", resources["nbgrader"].get("student", "submission"), note)
         verdicts = {f"check-{verdict.step.replace('.', '-')}": verdict for verdict in graded.verdicts}

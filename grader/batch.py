@@ -7,7 +7,9 @@ nbgrader never reads what a learner handed in, but a clean copy of it in build/g
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -19,6 +21,7 @@ from typing import Any
 import joblib
 import nbformat
 import psutil
+from joblib.externals.loky import get_reusable_executor
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
@@ -26,9 +29,10 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from grader import build, course, grading, intake
+from grader import build, course, grading, intake, judge
 from grader.autograde import JudgeSubmission
 from grader.class_report import Result
+from grader.judge import Judges
 from grader.notebook import read
 from grader.reference import folder, reference, seed_of
 from grader.sandbox import Limits
@@ -54,7 +58,7 @@ class Submission:
 
 def jobs_that_fit() -> int:
     """How many submissions this machine grades side by side: one per core, as far as memory holds their limits."""
-    memory = psutil.virtual_memory().total // Limits().memory
+    memory = psutil.virtual_memory().total // (Limits().memory + judge.MEMORY)
     return max(1, min(os.cpu_count() or 1, memory))
 
 
@@ -97,7 +101,8 @@ def patience_of(root: Path) -> Patience:
 
 def make_ready(root: Path, module: Module, patience: Patience) -> None:
     """Make what all submissions need, once. Raises LabsError if nothing can be graded: no sandbox, a wrong solution."""
-    reference(root, module, seed_of(root, module.name), sandbox_is_wanted(), patience)
+    with Judges() as judges:
+        reference(root, module, seed_of(root, module.name), sandbox_is_wanted(), judges, patience)
 
 
 @contextlib.contextmanager
@@ -107,8 +112,11 @@ def engine(dask: str | None, jobs: int) -> Iterator[None]:
     Raises LabsError if dask is wanted and is not installed or does not answer.
     """
     if dask is None:
-        with joblib.parallel_config(backend="loky", n_jobs=jobs):
-            yield
+        try:
+            with joblib.parallel_config(backend="loky", n_jobs=jobs):
+                yield
+        finally:
+            get_reusable_executor().shutdown()  # the workers end their judges
         return
     try:
         from distributed import Client
@@ -133,9 +141,17 @@ def grade_class(
     yield from joblib.Parallel(return_as="generator_unordered", batch_size=1)(work)
 
 
+@functools.cache
+def _judges() -> Judges:
+    """This worker's judge, kept from task to task."""
+    judges = Judges()
+    atexit.register(judges.close)
+    return judges
+
+
 def _graded(root: Path, module: str, submission: Submission, patience: Patience) -> Result:
     try:
-        graded = grading.grade(root, course.chosen(root, module)[0], submission.notebook, patience)
+        graded = grading.grade(root, course.chosen(root, module)[0], submission.notebook, _judges(), patience)
     except Exception as error:  # one submission's trouble is not the class's
         return Result(submission.student, refused=f"It could not be graded: {type(error).__name__}: {error}")
     notes = (*submission.oddities, *graded.notes)

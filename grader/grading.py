@@ -15,8 +15,8 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
-from grader import course, judge, submission
-from grader.judge import as_json, verdict_from
+from grader import course, submission
+from grader.judge import Judges, as_json, verdict_from
 from grader.notebook import read
 from grader.outputs import outputs_of
 from grader.reference import code_version, folder, reference, seed_of, write
@@ -39,7 +39,9 @@ class Graded:
     seconds: float
 
 
-def grade(root: Path, module: Module, nb: NotebookNode, patience: Patience | None = None) -> Graded:
+def grade(
+    root: Path, module: Module, nb: NotebookNode, judges: Judges, patience: Patience | None = None
+) -> Graded:
     """The result of a notebook under the module's grading seed, from the store if it is there.
 
     Raises LabsError if nothing can be graded here: no sandbox, no data, or a solution that fails its own checks.
@@ -50,7 +52,7 @@ def grade(root: Path, module: Module, nb: NotebookNode, patience: Patience | Non
     path = result_file(root, module, own, seed, patience)
     with filelock.FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            write(path, json.dumps(_graded(root, module, own, seed, patience)))
+            write(path, json.dumps(_graded(root, module, own, seed, judges, patience)))
     stored = json.loads(path.read_text())
     steps = {step.id: step for step in registry.steps(module)}
     return Graded(
@@ -92,15 +94,17 @@ def result_file(root: Path, module: Module, own: NotebookNode, seed: int, patien
     return place / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
 
 
-def _graded(root: Path, module: Module, nb: NotebookNode, seed: int, patience: Patience) -> dict[str, Any]:
+def _graded(
+    root: Path, module: Module, nb: NotebookNode, seed: int, judges: Judges, patience: Patience
+) -> dict[str, Any]:
     protected = sandbox_is_wanted()
-    solution = reference(root, module, seed, protected, patience)
+    solution = reference(root, module, seed, protected, judges, patience)
     began = time.monotonic()
     for left_out in (solution.demos, frozenset[str]()):
         with submission.run(nb, module, seed, solution.data, protected, patience, left_out) as ran:
             if ran.misses_any_of(left_out):
                 continue  # an answer builds on a lesson: once more, with all of the lessons
-            judged = judge.judge(
+            judged = judges.judge(
                 ran,
                 module,
                 seed,

@@ -21,7 +21,8 @@ from typing import Any
 import filelock
 
 import datasets
-from grader import course, judge, submission
+from grader import course, submission
+from grader.judge import Judges
 from grader.notebook import read, role_of
 from grader.submission import Patience
 from grader.workbox import PACKAGES, prepare
@@ -61,7 +62,9 @@ def seed_of(root: Path, module: str) -> int:
         return int(path.read_text())
 
 
-def reference(root: Path, module: Module, seed: int, protected: bool, patience: Patience) -> Reference:
+def reference(
+    root: Path, module: Module, seed: int, protected: bool, judges: Judges, patience: Patience
+) -> Reference:
     """The module's reference under `seed`, made at first need by one process while others wait.
 
     Raises LabsError if the solution does not get full marks: then nothing should be graded.
@@ -79,7 +82,7 @@ def reference(root: Path, module: Module, seed: int, protected: bool, patience: 
     with filelock.FileLock(folder(root, module.name) / "reference.lock"):
         if not path.exists():
             with submission.run(nb, module, seed, data, protected, patience, demos) as ran:
-                judged = judge.judge(ran, module, seed, None, tables, data, protected, patience)
+                judged = judges.judge(ran, module, seed, None, tables, data, protected, patience)
             short = [verdict for verdict in judged.verdicts if not verdict.passed]
             if short:
                 wrong = "; ".join(

@@ -7,12 +7,14 @@ whatever else is written belong to the box. Rules: DESIGN.md, section 6.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +23,9 @@ from pathlib import Path
 import datasets
 import labs_lib
 from grader import sandbox
-from grader.sandbox import TAIL, Ended, Limits
+from grader.sandbox import LOOK_EVERY, TAIL, Ended, Limits
 from labs_lib import settings
-from labs_lib.engine import jars, java
+from labs_lib.engine import archive, jars, java
 from labs_lib.errors import LabsError
 from labs_lib.lab import usual_scale
 
@@ -33,10 +35,14 @@ WITHOUT_SANDBOX = "LABS_NO_SANDBOX"  # the environment's form of --no-sandbox
 
 @dataclass(frozen=True)
 class Workbox:
-    """A box on disk. `at` is where a program in it finds it: the same folder if there is no sandbox."""
+    """A box on disk. `at` is where a program in it finds it: the same folder if there is no sandbox.
+
+    What is put into `inbox` while a program runs, it can read there and not change.
+    """
 
     path: Path
     at: Path
+    inbox: Path
     readonly: tuple[Path, ...]
     environment: Mapping[str, str]
 
@@ -49,15 +55,28 @@ class Workbox:
         return self.path / "workspace"
 
     def run(
-        self, command: Sequence[str], limits: Limits, environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        limits: Limits,
+        environment: Mapping[str, str] | None = None,
+        stop: threading.Event | None = None,
     ) -> Ended:
-        """Run a command in the box and return how it ended; nothing of it is alive then. Raises LabsError."""
+        """Run a command in the box, until `stop` is set at most, and return how it ended; nothing of it is alive then.
+
+        Raises LabsError.
+        """
         everything = {**self.environment, **(environment or {})}
-        if self.sandboxed:
-            return sandbox.run(
-                command, self.path, readonly=self.readonly, environment=everything, limits=limits, at=self.at
-            )
-        return _run_unprotected(command, self.path, everything, limits)
+        if not self.sandboxed:
+            return _run_unprotected(command, self.path, everything, limits, stop or threading.Event())
+        return sandbox.run(
+            command,
+            self.path,
+            readonly=self.readonly,
+            environment=everything,
+            limits=limits,
+            at=self.at,
+            stop=stop,
+        )
 
 
 def sandbox_is_wanted() -> bool:
@@ -75,12 +94,26 @@ def sandbox_is_wanted() -> bool:
     return True
 
 
+@functools.cache
+def java_for_grading() -> java.Java:
+    """JAVA_HOME's Java if that is set, else the one that the lock pins, so that grading is the same on every machine.
+
+    Where the pinned one does not run, whatever the course itself uses. Raises LabsError if there is none.
+    """
+    if not os.environ.get("JAVA_HOME"):
+        with contextlib.suppress(LabsError):
+            return java.bundled()
+    return java.find()
+
+
 def prepare(seed: int, tables: Sequence[str]) -> list[Path]:
     """Make what boxes only read: jars, and the named course tables under `seed`. Return the tables' folders.
 
     Raises LabsError if the jars can't be had or a table has no such seed.
     """
-    jars.resolve(java.find())
+    found = java_for_grading()
+    jars.resolve(found)
+    archive.create(found)
     try:
         return [
             datasets.materialise(
@@ -96,9 +129,12 @@ def prepare(seed: int, tables: Sequence[str]) -> list[Path]:
 def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> Iterator[Workbox]:
     """A new box that shows the tables in `data` and the files in `programs`, and is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="labs-box-", ignore_cleanup_errors=True) as name:
-        path = Path(name).resolve()
+        path, inbox = Path(name).resolve() / "box", Path(name).resolve() / "inbox"
+        path.mkdir()
+        inbox.mkdir()
+        inbox.chmod(0o755)
         at = sandbox.BOX if protected else path
-        found = java.find()
+        found = java_for_grading()
         home = path / "home"
         (home / "data").mkdir(parents=True)
         shared = [
@@ -113,10 +149,12 @@ def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> 
         yield Workbox(
             path,
             at,
+            inbox,
             # datasets' own files one by one: its folder of expected digests stays outside.
             tuple(
                 [
                     *shared,
+                    inbox,
                     *(folder.resolve() for folder in data),
                     PACKAGES / "labs_lib",
                     *(file for file in (PACKAGES / "datasets").iterdir() if file.is_file()),
@@ -132,14 +170,19 @@ def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> 
                 "PATH": f"{sys.prefix}/bin:{found.executable.parent}:/usr/local/bin:/usr/bin:/bin",
                 "JUPYTER_PREFER_ENV_PATH": "1",
                 "MPLCONFIGDIR": str(at / "matplotlib"),
-                **({"JAVA_HOME": os.environ["JAVA_HOME"]} if os.environ.get("JAVA_HOME") else {}),
+                "JAVA_HOME": str(_root_of(found)),
             },
         )
 
 
+def _root_of(found: java.Java) -> Path:
+    """What JAVA_HOME names for a Java."""
+    return found.executable.resolve().parent.parent
+
+
 def _java_folder(found: java.Java) -> list[Path]:
     """The folder of a Java that stands where the sandbox shows nothing by itself."""
-    root = found.executable.parent.parent
+    root = _root_of(found)
     shown = (Path("/usr"), Path(sys.prefix), Path(sys.base_prefix))
     return [] if any(root.is_relative_to(folder) for folder in shown) else [root]
 
@@ -154,10 +197,11 @@ def _copy_font_list(box: Path) -> None:
 
 
 def _run_unprotected(
-    command: Sequence[str], box: Path, environment: Mapping[str, str], limits: Limits
+    command: Sequence[str], box: Path, environment: Mapping[str, str], limits: Limits, stop: threading.Event
 ) -> Ended:
     """The same without a sandbox: only the wall time is watched, and the command's own process group is ended."""
     began = time.monotonic()
+    returncode: int | None = None
     clean = {"HOME": str(box), "LANG": "C.UTF-8", **environment}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -170,18 +214,20 @@ def _run_unprotected(
             start_new_session=True,
         )
         try:
-            returncode: int | None = process.wait(limits.wall)
-        except subprocess.TimeoutExpired:
-            returncode = None
+            while returncode is None and not stop.is_set() and time.monotonic() - began < limits.wall:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    returncode = process.wait(LOOK_EVERY)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            stop = [sys.executable, "-m", "labs_lib.cli", "stop"]
-            subprocess.run(stop, env={**clean}, capture_output=True, timeout=60, check=False)
+            stop_server = [sys.executable, "-m", "labs_lib.cli", "stop"]
+            subprocess.run(stop_server, env={**clean}, capture_output=True, timeout=60, check=False)
         output.seek(max(0, output.seek(0, os.SEEK_END) - TAIL))
         tail = output.read().decode(errors="replace")
     seconds = time.monotonic() - began
+    if stop.is_set():
+        return Ended(None, "stopped", "It was stopped by the grader.", seconds, tail)
     if returncode is None:
         return Ended(
             None, "wall time", f"It ran for more than {limits.wall:g} s and was stopped.", seconds, tail

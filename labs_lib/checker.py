@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 from labs_lib import cards, lab, progress_file, registry, settings
 from labs_lib.errors import LabsError
 from labs_lib.evidence import Evidence, Unusable, capture, first_line
-from labs_lib.observer import Observer
+from labs_lib.observer import Measured, Observer
 from labs_lib.registry import Step
 from labs_lib.verdict import Finding, Verdict, settle
 
@@ -54,14 +54,21 @@ def check(step_id: str) -> Verdict:
     return verdict
 
 
-def examine(step: Step, evidence: Evidence, opened: lab.Lab, trusting: bool = True) -> Evidence:
+def examine(
+    step: Step,
+    evidence: Evidence,
+    opened: lab.Lab,
+    trusting: bool = True,
+    measured: Measured | None = None,
+) -> Evidence:
     """Captured evidence with what an engine says about it: observations and digests.
 
-    What goes wrong on the way is the answer failing, and becomes a problem with a sentence. `trusting` is for Observer.
+    What goes wrong on the way is the answer failing, and becomes a problem with a sentence. `trusting` and `measured`
+    are for Observer.
     """
     if evidence.missing or evidence.problems:
         return evidence
-    observer = Observer(step, evidence, opened, trusting)
+    observer = Observer(step, evidence, opened, trusting, {} if measured is None else measured)
     function: Observe | None = _functions(step)[0]
     try:
         digests = observer.digests()

@@ -7,7 +7,7 @@ own; in the grader it is one that no learner's code has run in, with the tables 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,22 @@ from labs_lib.evidence import ROW_LIMIT, Evidence, Unusable, first_line
 from labs_lib.lab import Lab
 from labs_lib.registry import Answer, Step
 
+Measured = dict[tuple[str, str], spark_ui.Run | None]  # by step and plan
+
 
 @dataclass(frozen=True)
 class Observer:
     """What a check may ask about one step's evidence.
 
     `trusting` is true where the figures of a run may be looked up by the tag in the evidence; a judge measures the plan again.
+    `measured` has a place for each plan, by step, that need not be measured for every learner anew.
     """
 
     step: Step
     evidence: Evidence
     lab: Lab
     trusting: bool = True
+    measured: Measured = field(default_factory=dict)
 
     def answer(self, name: str) -> Any:
         """A captured answer, as plain data."""
@@ -112,4 +116,8 @@ class Observer:
     def _run(self, captured: dict[str, Any]) -> spark_ui.Run:
         if self.trusting:
             return spark_ui.of_tag(captured["tag"], captured["label"])
-        return spark_ui.measure(self._frame(captured["plan"]))
+        key = (self.step.id, captured["plan"])
+        run = self.measured.get(key) or spark_ui.measure(self._frame(captured["plan"]))
+        if key in self.measured:
+            self.measured[key] = run
+        return run

@@ -30,7 +30,15 @@ START_TIMEOUT = 180.0  # seconds; a cold start takes about 5 on two cores, more 
 
 # The serial collector starts fastest on few cores. All compiler tiers stay on: stopping at the first saves under a second at the
 # start, and long statements then take up to two and a half times as long (liquid clustering of 1.5 M rows: 28 s against 11 s).
-JVM_OPTIONS = ("-XX:+UseSerialGC",)
+# The last tier begins at five times its usual counts: what a module calls less often is not worth its CPU, which on two cores is a
+# tenth of the whole, and loops over rows pass these counts at once.
+JVM_OPTIONS = (
+    "-XX:+UseSerialGC",
+    "-XX:Tier4InvocationThreshold=25000",
+    "-XX:Tier4MinInvocationThreshold=3000",
+    "-XX:Tier4CompileThreshold=75000",
+    "-XX:Tier4BackEdgeThreshold=200000",
+)
 
 # Measured on two cores (DESIGN.md, section 3): the defaults are made for clusters with hundreds of cores.
 SPARK_CONF: dict[str, str] = {

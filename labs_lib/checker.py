@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module, resources
+from types import ModuleType
 from typing import Any
 
 from pyspark.errors import PySparkException
@@ -33,7 +34,7 @@ def check(step_id: str) -> Verdict:
     step = registry.step(step_id)
     opened = lab.current()
     started = time.perf_counter()
-    captured = capture(step, namespace, opened)
+    captured = capture(step, namespace, opened, inputs_of(step, opened.seed))
     if settings.captures_only():
         captured.save(opened.folder / "evidence")
         sentence = "The evidence is kept for the grader, who judges it."
@@ -137,9 +138,23 @@ def expected_digests(step: Step, seed: int) -> dict[str, str] | None:
 
 def _functions(step: Step) -> tuple[Observe | None, Judge]:
     """`observe_1a_1` (if the step needs one) and `judge_1a_1` from the exercise's module in `labs_lib.checks`."""
-    checks = import_module(f"labs_lib.checks.exercise_{step.id.split('.')[0]}")
-    suffix = step.id.replace(".", "_")
+    checks, suffix = _checks(step), step.id.replace(".", "_")
     return getattr(checks, f"observe_{suffix}", None), getattr(checks, f"judge_{suffix}")
+
+
+def inputs_of(step: Step, seed: int) -> dict[str, list[list[Any]]]:
+    """The arguments that each function answer of a step is called with under a seed, from `inputs_1a_1` in `labs_lib.checks`.
+
+    Under the grader's seed they are ones that no notebook has seen.
+    """
+    if not any(answer.kind == "function" for answer in step.answers):
+        return {}
+    found: dict[str, list[list[Any]]] = getattr(_checks(step), f"inputs_{step.id.replace('.', '_')}")(seed)
+    return found
+
+
+def _checks(step: Step) -> ModuleType:
+    return import_module(f"labs_lib.checks.exercise_{step.id.split('.')[0]}")
 
 
 def blame_earlier_step(verdict: Verdict, step: Step, solved: Collection[str]) -> Verdict:

@@ -6,9 +6,10 @@ are read from their logs. That is what lets another process judge it (DESIGN.md,
 
 from __future__ import annotations
 
+import copy
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,14 +66,22 @@ class Evidence:
         scratch.replace(path)
 
 
-def capture(step: Step, namespace: Mapping[str, Any], lab: Lab) -> Evidence:
-    """Evidence of a step's answers, before anybody examines it. Reads only: nothing that it looks at is changed."""
+def capture(
+    step: Step,
+    namespace: Mapping[str, Any],
+    lab: Lab,
+    inputs: Mapping[str, Sequence[Sequence[Any]]] | None = None,
+) -> Evidence:
+    """Evidence of a step's answers, before anybody examines it. Reads only: nothing that it looks at is changed.
+
+    `inputs` has the arguments of each call that a function answer gets, by its name.
+    """
     answers: dict[str, Any] = {}
     problems: dict[str, str] = {}
     missing: list[str] = []
     for answer in step.answers:
         try:
-            answers[answer.name] = _capture(answer, namespace, lab)
+            answers[answer.name] = _capture(answer, namespace, lab, (inputs or {}).get(answer.name, ()))
         except Unanswered:
             missing.append(answer.name)
         except Unusable as problem:
@@ -97,7 +106,7 @@ class Unusable(Exception):
     """The answer is there and is not what the step asks for; the message is for the learner."""
 
 
-def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
+def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab, inputs: Sequence[Sequence[Any]]) -> Any:
     if answer.kind == "table":
         return _table(answer, lab)
     if answer.kind == "state":
@@ -121,7 +130,7 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
         case "function":
             if not callable(value):
                 raise Unusable(f"`{answer.name}` should be a function; it is {_kind_of(value)}.")
-            return "function"
+            return {"outputs": [_output(answer, value, arguments) for arguments in inputs]}
         case "file":
             path = Path(value) if isinstance(value, str | Path) else None
             if path is None or not path.is_file():
@@ -133,6 +142,16 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
                     f"`{answer.name}` names a file of {path.stat().st_size:,} bytes; {FILE_LIMIT:,} is the most."
                 )
             return {"name": path.name, "text": path.read_text(errors="replace")}
+
+
+def _output(answer: Answer, function: Callable[..., Any], arguments: Sequence[Any]) -> dict[str, Any]:
+    """What a function makes of some arguments: a value, or the error that it raised."""
+    try:
+        return {"value": plain(function(*copy.deepcopy(arguments)))}
+    except Unusable as problem:
+        return {"error": f"`{answer.name}` returned what can't be judged. {problem}"}
+    except Exception as error:  # a learner's function may raise anything
+        return {"error": f"{type(error).__name__}: {first_line(error)}"}
 
 
 def _table(answer: Answer, lab: Lab) -> dict[str, Any]:

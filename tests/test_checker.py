@@ -8,14 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from grader.admit import admit
 from labs_lib import cards, registry
-from labs_lib.checker import blame_earlier_step, examine, judge
+from labs_lib.checker import blame_earlier_step, examine, inputs_of, judge
 from labs_lib.engine import session
 from labs_lib.evidence import Unusable, capture, plain
 from labs_lib.lab import Lab, open_lab
@@ -173,3 +175,27 @@ def test_a_card_escapes_what_comes_from_the_learner() -> None:
     assert "<script>" not in page and "&lt;script&gt;" in page
     # One level at a time: the second hint is inside the first.
     assert page.index("First.") < page.index("Hint 2 of 2") < page.index("Second.") < page.index("</details>")
+
+
+def test_a_function_is_called_on_inputs_of_the_seed_and_its_outputs_are_the_evidence(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = ModuleType("labs_lib.checks.exercise_9z")
+    checks.inputs_9z_1 = lambda seed: {"double": [[seed + n] for n in range(3)]}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, checks.__name__, checks)
+    step = registry.Step("9z.1", "Double it", 1, (registry.Answer("double", "function"),))
+
+    def half_right(number: int) -> int | Claims:
+        if number == 8:
+            raise ValueError("not that one")
+        return Claims(0) if number == 9 else 2 * number
+
+    captured = capture(step, {"double": half_right}, lab, inputs_of(step, 7))
+    outputs = captured.answers["double"]["outputs"]
+    assert outputs[0] == {"value": 14} and outputs[1] == {"error": "ValueError: not that one"}
+    assert "of type Claims" in outputs[2]["error"]
+    captured.save(tmp_path)
+    assert admit(step, tmp_path / "9z.1.json", lab.seed, None).answers == captured.answers
+    assert capture(step, {"double": 3}, lab).problems == {
+        "double": "`double` should be a function; it is of type int."
+    }

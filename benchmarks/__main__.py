@@ -17,23 +17,30 @@ from benchmarks import ground
 from benchmarks.figures import Result, save, show
 from labs_lib.errors import LabsError
 
-PARTS = "abcd"
+PARTS = "abcd"  # (e) takes long and is measured when asked for
+ALL_PARTS = "abcde"
 FILE = ground.ROOT / "build" / "benchmarks.json"
 
 
 def main(
-    only: Annotated[str, typer.Option(help="Parts to measure, such as `a` or `cd`.")] = PARTS,
+    only: Annotated[str, typer.Option(help="Parts to measure, such as `a` or `cde`.")] = PARTS,
     rounds: Annotated[
         int, typer.Option(min=1, help="Interleaved rounds of (a), and runs of the solution for (c) and (d).")
     ] = 3,
+    submissions: Annotated[
+        int, typer.Option(min=2, help="(e): size of the class that hands in module 1.")
+    ] = 6,
+    many: Annotated[
+        int, typer.Option(min=0, help="(e): size of the large class of a short exercise; 0 leaves it out.")
+    ] = 50,
 ) -> None:
-    """Measure what the course costs: (a) speed, (b) memory, (c) check cells, (d) wall time against Spark's."""
-    if not only or set(only) - set(PARTS):
-        raise typer.BadParameter(f"{only!r} is not made of the letters {', '.join(PARTS)}.")
+    """Measure what the course costs: (a) speed, (b) memory, (c) check cells, (d) wall time against Spark's, (e) grading."""
+    if not only or set(only) - set(ALL_PARTS):
+        raise typer.BadParameter(f"{only!r} is not made of the letters {', '.join(ALL_PARTS)}.")
     console = Console()
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        results = _measure(only, rounds, console)
+        results = _measure(only, rounds, (submissions, many), console)
     except LabsError as error:
         console.print(f"[red]{error}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None
@@ -42,9 +49,9 @@ def main(
     console.print(f"Figures and raw data: {FILE}", soft_wrap=True, highlight=False)
 
 
-def _measure(only: str, rounds: int, console: Console) -> list[Result]:
+def _measure(only: str, rounds: int, sizes: tuple[int, int], console: Console) -> list[Result]:
     # Imported here: `--help` should not wait for papermill and pyspark.
-    from benchmarks import memory, solution, speed
+    from benchmarks import grading, memory, solution, speed
 
     results = []
     with ground.prepared() as place:
@@ -55,6 +62,8 @@ def _measure(only: str, rounds: int, console: Console) -> list[Result]:
             results.append(memory.measure(place, console))
         if wanted := [part for part in "cd" if part in only]:
             results.extend(solution.measure(place, rounds, wanted, console))
+        if "e" in only:
+            results.append(grading.measure(place, *sizes, console))
     return results
 
 

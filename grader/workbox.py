@@ -20,6 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 import datasets
 import labs_lib
 from grader import sandbox
@@ -30,6 +32,7 @@ from labs_lib.errors import LabsError
 from labs_lib.lab import usual_scale
 
 PACKAGES = Path(labs_lib.__file__).resolve().parent.parent
+PREFIX = "labs-box-"  # of a box's folder, before the process id
 WITHOUT_SANDBOX = "LABS_NO_SANDBOX"  # the environment's form of --no-sandbox
 
 
@@ -111,6 +114,7 @@ def prepare(seed: int, tables: Sequence[str]) -> list[Path]:
 
     Raises LabsError if the jars can't be had or a table has no such seed.
     """
+    _remove_abandoned()
     found = java_for_grading()
     jars.resolve(found)
     archive.create(found)
@@ -128,7 +132,7 @@ def prepare(seed: int, tables: Sequence[str]) -> list[Path]:
 @contextlib.contextmanager
 def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> Iterator[Workbox]:
     """A new box that shows the tables in `data` and the files in `programs`, and is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="labs-box-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as name:
         path, inbox = Path(name).resolve() / "box", Path(name).resolve() / "inbox"
         path.mkdir()
         inbox.mkdir()
@@ -173,6 +177,15 @@ def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> 
                 "JAVA_HOME": str(_root_of(found)),
             },
         )
+
+
+def _remove_abandoned() -> None:
+    """Remove the boxes of processes that were killed before they could."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = path.name.removeprefix(PREFIX).split("-")[0]
+        with contextlib.suppress(FileNotFoundError):  # another batch removes it at this moment
+            if owner.isdecimal() and not psutil.pid_exists(int(owner)) and path.stat().st_uid == os.geteuid():
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _root_of(found: java.Java) -> Path:

@@ -7,12 +7,14 @@ are right. Attacks on the notebook file itself are the functions below. Files th
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +22,17 @@ import malformed
 import nbformat
 import psutil
 import pytest
+from distributed import Client
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
-from grader import build, course
+from benchmarks.classroom import NAME, small_course
+from grader import batch, course
 from grader.notebook import read
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
 
 HERE = Path(__file__).resolve().parent
-NAME = "01_optimization"
 STEPS = ["1a.1", "1a.2", "1a.3", "1a.4", "1a.5"]
 FULL = {"1a.1": 2, "1a.2": 2, "1a.3": 3, "1a.4": 2, "1a.5": 2}
 HONEST = {"1a.2", "1a.5"}  # what attackers of the file have solved: the steps that are quickest to judge
@@ -129,24 +132,10 @@ FILE_ATTACKS: list[Callable[[NotebookNode], set[str]]] = [
 
 
 @pytest.fixture(scope="module")
-def small_course(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A course of exercise 1a without its lessons, released, whose grader has little patience."""
     root = tmp_path_factory.mktemp("course")
-    registry = (HERE.parent / "labs_lib" / "registry.toml").read_text(encoding="utf-8")
-    source = course.source_file(HERE.parent, NAME).read_text(encoding="utf-8")
-    titles = ("Lesson 1:", "Exercise 1a:", "Lesson 7:")
-    lesson, exercise, after = (source.index(f"# %% [markdown]\n# ## {title}") for title in titles)
-    texts = {
-        root / "labs_lib" / "registry.toml": registry[: registry.index('[[modules.exercises]]\nid = "1b"')],
-        course.source_file(root, NAME): source[:lesson] + source[exercise:after],
-        root / "nbgrader_config.py": (HERE.parent / "nbgrader_config.py").read_text(encoding="utf-8")
-        + "\nc.JudgeSubmission.cell_timeout = 90\nc.JudgeSubmission.wall = 300.0\n",
-    }
-    for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    build.write_solution(root, course.chosen(root, NAME)[0])
-    build.generate(root, NAME)
+    small_course(root, "\nc.JudgeSubmission.cell_timeout = 90\nc.JudgeSubmission.wall = 300.0\n")
     return root
 
 
@@ -160,6 +149,32 @@ def command(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", *arguments], cwd=root, env=env, capture_output=True, text=True, timeout=3000
     )
+
+
+@contextlib.contextmanager
+def dask_cluster() -> Iterator[str]:
+    """A scheduler and two workers with a thread each, on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    dask = [sys.executable, "-m", "dask"]
+    lines = [
+        [*dask, "scheduler", "--host", "127.0.0.1", "--port", address.split(":")[1], "--no-dashboard"],
+        [*dask, "worker", address, "--nworkers=2", "--nthreads=1", "--memory-limit=0", "--no-dashboard"],
+    ]
+    env = os.environ | {"LABS_SCALE": "0.3"}
+    started = [subprocess.Popen(line, env=env, start_new_session=True) for line in lines]
+    try:
+        yield address
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait(60)
+
+
+def has_graded() -> bool:
+    """Whether the worker that runs this holds a judge."""
+    return batch._judges.cache_info().currsize == 1
 
 
 def submit(root: Path, student: str, content: NotebookNode | bytes) -> None:
@@ -226,9 +241,9 @@ def stored_points(root: Path) -> dict[str, dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def graded(small_course: Path) -> Graded:
+def graded(released: Path) -> Graded:
     """The whole class, graded by one command."""
-    root = small_course
+    root = released
     answers = solved(root)
     submit(root, "solution", with_answers(root, answers))
     untouched = with_answers(root, {})
@@ -321,6 +336,25 @@ def test_nothing_is_graded_twice(graded: Graded) -> None:
     assert done.returncode == 0, done.stderr
     assert {path.name: path.stat().st_mtime_ns for path in results.glob("*.json")} == before
     assert stored_points(graded.root) == graded.points
+
+
+def test_dask_workers_grade_too(graded: Graded) -> None:
+    """A scheduler and two workers, as `dask scheduler` and `dask worker` start them: each grades, and finds the same points."""
+    students = ["solution", "untouched", "file-checks_deleted", "packed-0"]
+    results = graded.root / "build" / "grading" / NAME / "results"
+    kept = {path: path.read_bytes() for path in results.glob("*.json")}
+    for path in kept:
+        path.unlink()
+    with dask_cluster() as address, Client(address, timeout="60s") as client:
+        client.wait_for_workers(2, timeout=120)
+        arguments = [f"--student={student}" for student in students]
+        done = command(graded.root, "grader.cli", "grade", NAME, "--dask", address, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert list(client.run(has_graded).values()) == [True, True]
+    assert len(list(results.glob("*.json"))) == len(students)
+    assert stored_points(graded.root) == graded.points
+    for path, content in kept.items():
+        path.write_bytes(content)
 
 
 def test_feedback_says_what_was_expected_and_escapes_what_was_handed_in(graded: Graded) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from grader import course
+from grader import batch, course
 from grader.notebook import read, role_of
+from grader.reference import seed_of
 from labs_lib import registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +55,7 @@ def answered(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
     return learner
 
 
-def test_full_none_and_part_of_the_points(tmp_path: Path) -> None:
+def test_full_none_and_part_of_the_points_under_three_seeds(tmp_path: Path) -> None:
     shutil.copyfile(ROOT / "nbgrader_config.py", tmp_path / "nbgrader_config.py")
     (tmp_path / "labs_lib").mkdir()
     shutil.copyfile(ROOT / "labs_lib" / "registry.toml", tmp_path / "labs_lib" / "registry.toml")
@@ -75,5 +77,16 @@ def test_full_none_and_part_of_the_points(tmp_path: Path) -> None:
         scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
     half = STEPS["1a.1"].points + 1.5 + STEPS["1b.1"].points
     assert scores == {"ada": sum(step.points for step in STEPS.values()), "bob": 0, "cyd": half}
+    # Two more seeds. Making ready grades the solution and raises unless it gets everything.
+    module, seeds = course.chosen(tmp_path, NAME)[0], {seed_of(tmp_path, NAME)}
+    for _ in range(2):
+        (tmp_path / "build" / "grading" / NAME / "seed").unlink()
+        batch.make_ready(tmp_path, module, batch.patience_of(tmp_path))
+        seeds.add(seed_of(tmp_path, NAME))
+        said = command(tmp_path, "grader.cli", "grade", NAME, "--student", "bob")
+        assert re.search(rf"^bob +0/{sum(step.points for step in STEPS.values())} ", said, re.MULTILINE), (
+            said
+        )
+    assert len(seeds) == 3
     page = (tmp_path / f"feedback/cyd/{NAME}/{NAME}.html").read_text(encoding="utf-8")
     assert "1.5 of 2 points" in page and "BroadcastHashJoin" in page

@@ -109,7 +109,7 @@ def wrong_findings(graded: Sequence[Result]) -> list[tuple[str, Finding, int, st
     wrong: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
     for result in graded:
         # A learner counts once, however often a check names the same thing.
-        own = {(v.step, f.name): f for v in result.verdicts for f in reversed(v.findings) if not f.ok}
+        own = {(v.step, f.name): f for v in result.verdicts for f in reversed(_wrong(v))}
         for key, finding in own.items():
             wrong[key].append(finding)
     ranked = sorted(wrong.items(), key=lambda item: (-len(item[1]), item[0]))
@@ -117,6 +117,13 @@ def wrong_findings(graded: Sequence[Result]) -> list[tuple[str, Finding, int, st
         (step, findings[0], len(findings), *Counter(finding.found for finding in findings).most_common(1)[0])
         for (step, _), findings in ranked[:WRONG_FINDINGS]
     ]
+
+
+def _wrong(verdict: Verdict) -> list[Finding]:
+    """What a check found wrong; an answer that it could not look at is wrong as a whole."""
+    if verdict.status == "fail" and not verdict.findings:
+        return [Finding("the answer as a whole", False, "one that the check can look at", verdict.sentence)]
+    return [finding for finding in verdict.findings if not finding.ok]
 
 
 def visible(value: object) -> Markup:

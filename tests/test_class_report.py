@@ -340,3 +340,11 @@ def test_a_thousand_learners_get_a_page_each(tmp_path: Path) -> None:
     assert len(links) == len(set(links)) == 1000 == len(list((index.parent / "learners").iterdir()))
     assert text(page, "#count") == "1000"
     assert text(soup(index.parent / links[566]), "h1") == "student 566"
+
+
+def test_an_answer_that_no_check_could_look_at_is_counted_among_the_wrong_ones(tmp_path: Path) -> None:
+    page = soup(
+        class_report.write(tmp_path, MODULE, [result("ada", "fppppppppp"), result("bob", "fppppppppp")])
+    )
+    assert [row[:3] for row in rows(page, "wrong")] == [["2", "1a.1", "the answer as a whole"]]
+    assert "The sentence of 1a.1." in text(page, "#wrong")

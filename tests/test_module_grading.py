@@ -84,9 +84,7 @@ def test_full_none_and_part_of_the_points_under_three_seeds(tmp_path: Path) -> N
         batch.make_ready(tmp_path, module, batch.patience_of(tmp_path))
         seeds.add(seed_of(tmp_path, NAME))
         said = command(tmp_path, "grader.cli", "grade", NAME, "--student", "bob")
-        assert re.search(rf"^bob +0/{sum(step.points for step in STEPS.values())} ", said, re.MULTILINE), (
-            said
-        )
+        assert re.search(rf"^bob +0/{sum(step.points for step in STEPS.values())} ", said, re.MULTILINE), said
     assert len(seeds) == 3
     page = (tmp_path / f"feedback/cyd/{NAME}/{NAME}.html").read_text(encoding="utf-8")
     assert "1.5 of 2 points" in page and "BroadcastHashJoin" in page

@@ -19,7 +19,7 @@ from grader.admit import admit
 from labs_lib import cards, registry
 from labs_lib.checker import blame_earlier_step, examine, inputs_of, judge
 from labs_lib.engine import session
-from labs_lib.evidence import Unusable, capture, plain
+from labs_lib.evidence import Evidence, Unusable, capture, plain
 from labs_lib.lab import Lab, open_lab
 from labs_lib.observer import Observer
 from labs_lib.progress_file import load
@@ -199,3 +199,23 @@ def test_a_function_is_called_on_inputs_of_the_seed_and_its_outputs_are_the_evid
     assert capture(step, {"double": 3}, lab).problems == {
         "double": "`double` should be a function; it is of type int."
     }
+
+
+def test_a_judge_who_runs_the_query_again_knows_a_stage_by_its_bytes_or_not_at_all() -> None:
+    """A scan that is nearly as slow as the slowest stage must not be what a number out of nowhere stands for."""
+    stages = [
+        {"stage": 40, "shuffle_bytes": 0, "share": 0.4},
+        {"stage": 41, "shuffle_bytes": 20_000_000, "share": 0.5},
+    ]
+    step = registry.step("1a.1")
+
+    def points(shuffle_bytes: int, share: float) -> float:
+        answer = {"stage": 7, "shuffle_bytes": shuffle_bytes, "share": share}
+        observed = {"same_run": False, "stages": stages}
+        return judge(
+            step, Evidence(step.id, 0, {"slow_run": {}, "slow_stage": answer}, observed=observed), None
+        ).points
+
+    assert points(20_100_000, 0.55) == 2
+    assert points(1, 1.0) == 0
+    assert points(19_000_000, 0.9) == 1

@@ -17,6 +17,7 @@ from labs_lib.verdict import Finding
 
 SHARE_TOLERANCE = 0.02  # of the whole: covers rounding in an answer, not another stage
 NOISE = 0.15  # how far a stage's share may move from one run of the same query to the next on a busy machine
+SAME_STAGE = 0.5  # relative: bytes further off than this mean none of the stages
 SHUFFLE_TOLERANCE = 0.02  # relative: compression of the same rows differs a little from run to run
 RUNS = 3  # a median of fewer says nothing
 REDUCTION = 3.0  # the task's factor; pre-aggregating the promotions reaches 3.8, a plain broadcast thousands
@@ -55,7 +56,9 @@ def judge_1a_1(evidence: Evidence) -> Iterator[Finding]:
     if same_run:
         named = next((stage for stage in stages if stage["stage"] == number), None)
     else:  # another run of the same query: stages have other numbers, and the same shuffles
-        named = min(stages, key=lambda stage: abs(stage["shuffle_bytes"] - bytes_read))
+        near = min(stages, key=lambda stage: abs(stage["shuffle_bytes"] - bytes_read))
+        off = abs(near["shuffle_bytes"] - bytes_read)
+        named = near if off <= SAME_STAGE * max(near["shuffle_bytes"], bytes_read) else None
     yield Finding(
         "the stage",
         named is not None

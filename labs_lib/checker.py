@@ -15,7 +15,7 @@ from pyspark.errors import PySparkException
 
 from labs_lib import cards, lab, progress_file, registry, settings
 from labs_lib.errors import LabsError
-from labs_lib.evidence import Evidence, Unusable, capture, first_line
+from labs_lib.evidence import Evidence, Trial, Unusable, capture, first_line
 from labs_lib.observer import Measured, Observer
 from labs_lib.registry import Step
 from labs_lib.verdict import Finding, Verdict, settle
@@ -34,7 +34,7 @@ def check(step_id: str) -> Verdict:
     step = registry.step(step_id)
     opened = lab.current()
     started = time.perf_counter()
-    captured = capture(step, namespace, opened, inputs_of(step, opened.seed))
+    captured = capture(step, namespace, opened, trials_of(step, opened.seed))
     if settings.captures_only():
         captured.save(opened.folder / "evidence")
         sentence = "The evidence is kept for the grader, who judges it."
@@ -142,15 +142,18 @@ def _functions(step: Step) -> tuple[Observe | None, Judge]:
     return getattr(checks, f"observe_{suffix}", None), getattr(checks, f"judge_{suffix}")
 
 
-def inputs_of(step: Step, seed: int) -> dict[str, list[list[Any]]]:
-    """The arguments that each function answer of a step is called with under a seed, from `inputs_1a_1` in `labs_lib.checks`.
+def trials_of(step: Step, seed: int) -> dict[str, Trial]:
+    """How each function answer of a step is tried under a seed: arguments from `inputs_1a_1` in `labs_lib.checks`.
 
-    Under the grader's seed they are ones that no notebook has seen.
+    Under the grader's seed they are ones that no notebook has seen. Where a plain call does not do, as for a class whose objects have
+    to be led through something, `drive_1a_1(function, *arguments)` there does it, in the learner's kernel.
     """
     if not any(answer.kind == "function" for answer in step.answers):
         return {}
-    found: dict[str, list[list[Any]]] = getattr(_checks(step), f"inputs_{step.id.replace('.', '_')}")(seed)
-    return found
+    checks, suffix = _checks(step), step.id.replace(".", "_")
+    inputs: dict[str, list[list[Any]]] = getattr(checks, f"inputs_{suffix}")(seed)
+    drive = getattr(checks, f"drive_{suffix}", None)
+    return {name: Trial(calls, *([drive] if drive else [])) for name, calls in inputs.items()}
 
 
 def _checks(step: Step) -> ModuleType:

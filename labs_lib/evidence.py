@@ -66,22 +66,34 @@ class Evidence:
         scratch.replace(path)
 
 
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a function answer is tried: `drive(function, *arguments)` for each of `inputs`, whose results are the evidence."""
+
+    inputs: Sequence[Sequence[Any]] = ()
+    drive: Callable[..., Any] = _call
+
+
 def capture(
     step: Step,
     namespace: Mapping[str, Any],
     lab: Lab,
-    inputs: Mapping[str, Sequence[Sequence[Any]]] | None = None,
+    trials: Mapping[str, Trial] | None = None,
 ) -> Evidence:
     """Evidence of a step's answers, before anybody examines it. Reads only: nothing that it looks at is changed.
 
-    `inputs` has the arguments of each call that a function answer gets, by its name.
+    `trials` says how each function answer is tried, by its name.
     """
     answers: dict[str, Any] = {}
     problems: dict[str, str] = {}
     missing: list[str] = []
     for answer in step.answers:
         try:
-            answers[answer.name] = _capture(answer, namespace, lab, (inputs or {}).get(answer.name, ()))
+            answers[answer.name] = _capture(answer, namespace, lab, (trials or {}).get(answer.name, Trial()))
         except Unanswered:
             missing.append(answer.name)
         except Unusable as problem:
@@ -106,7 +118,7 @@ class Unusable(Exception):
     """The answer is there and is not what the step asks for; the message is for the learner."""
 
 
-def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab, inputs: Sequence[Sequence[Any]]) -> Any:
+def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab, trial: Trial) -> Any:
     if answer.kind == "table":
         return _table(answer, lab)
     if answer.kind == "state":
@@ -130,7 +142,7 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab, inputs: Seq
         case "function":
             if not callable(value):
                 raise Unusable(f"`{answer.name}` should be a function; it is {_kind_of(value)}.")
-            return {"outputs": [_output(answer, value, arguments) for arguments in inputs]}
+            return {"outputs": [_output(answer, value, trial, arguments) for arguments in trial.inputs]}
         case "file":
             path = Path(value) if isinstance(value, str | Path) else None
             if path is None or not path.is_file():
@@ -144,10 +156,12 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab, inputs: Seq
             return {"name": path.name, "text": path.read_text(errors="replace")}
 
 
-def _output(answer: Answer, function: Callable[..., Any], arguments: Sequence[Any]) -> dict[str, Any]:
+def _output(
+    answer: Answer, function: Callable[..., Any], trial: Trial, arguments: Sequence[Any]
+) -> dict[str, Any]:
     """What a function makes of some arguments: a value, or the error that it raised."""
     try:
-        return {"value": plain(function(*copy.deepcopy(arguments)))}
+        return {"value": plain(trial.drive(function, *copy.deepcopy(arguments)))}
     except Unusable as problem:
         return {"error": f"`{answer.name}` returned what can't be judged. {problem}"}
     except Exception as error:  # a learner's function may raise anything

@@ -18,7 +18,7 @@ from grader import course
 from grader.build import parse
 from grader.notebook import role_of
 from labs_lib import registry, settings
-from labs_lib.checker import examine, expected_digests, judge
+from labs_lib.checker import examine, expected_digests, judge, trials_of
 from labs_lib.engine.session import changed_conf
 from labs_lib.evidence import capture
 from labs_lib.verdict import Verdict
@@ -72,7 +72,7 @@ class Notebook:
                 solution = self.answers[step.id]
                 names["SOLUTION"] = solution
                 exec(compile(code if step.id == step_id else solution, step.id, "exec"), names)
-                evidence = examine(step, capture(step, names, self.lab), self.lab)
+                evidence = examine(step, capture(step, names, self.lab, trials_of(step, 0)), self.lab)
                 verdicts.append(judge(step, evidence, expected_digests(step, 0)))
         return verdicts
 

@@ -17,7 +17,7 @@ import pytest
 
 from grader.admit import admit
 from labs_lib import cards, registry
-from labs_lib.checker import blame_earlier_step, examine, inputs_of, judge
+from labs_lib.checker import blame_earlier_step, examine, judge, trials_of
 from labs_lib.engine import session
 from labs_lib.evidence import Evidence, Unusable, capture, plain
 from labs_lib.lab import Lab, open_lab
@@ -190,12 +190,16 @@ def test_a_function_is_called_on_inputs_of_the_seed_and_its_outputs_are_the_evid
             raise ValueError("not that one")
         return Claims(0) if number == 9 else 2 * number
 
-    captured = capture(step, {"double": half_right}, lab, inputs_of(step, 7))
+    captured = capture(step, {"double": half_right}, lab, trials_of(step, 7))
     outputs = captured.answers["double"]["outputs"]
     assert outputs[0] == {"value": 14} and outputs[1] == {"error": "ValueError: not that one"}
     assert "of type Claims" in outputs[2]["error"]
     captured.save(tmp_path)
     assert admit(step, tmp_path / "9z.1.json", lab.seed, None).answers == captured.answers
+    checks.drive_9z_1 = lambda function, number: [function(number), function(1)]  # type: ignore[attr-defined]
+    assert capture(step, {"double": half_right}, lab, trials_of(step, 7)).answers["double"]["outputs"][0] == {
+        "value": [14, 2]
+    }
     assert capture(step, {"double": 3}, lab).problems == {
         "double": "`double` should be a function; it is of type int."
     }

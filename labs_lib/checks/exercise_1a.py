@@ -20,7 +20,9 @@ NOISE = 0.15  # how far a stage's share may move from one run of the same query 
 SAME_STAGE = 0.5  # relative: bytes further off than this mean none of the stages
 SHUFFLE_TOLERANCE = 0.02  # relative: compression of the same rows differs a little from run to run
 RUNS = 3  # a median of fewer says nothing
-REDUCTION = 3.0  # the task's factor; pre-aggregating the promotions reaches 3.8, a plain broadcast thousands
+# The task's factor. Pre-aggregating the promotions reaches 2.9 to 3.9 by seed and scale, a plain broadcast thousands; what leaves
+# one join to shuffle reaches 2.5 at most, and fails by that join.
+REDUCTION = 2.5
 # The cluster of the exercise, whatever step 1a.5 or a second try has set since.
 GIVEN_CONF = {"spark.sql.autoBroadcastJoinThreshold": "-1"}
 CARD_SETTINGS = (

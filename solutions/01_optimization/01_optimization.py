@@ -398,7 +398,7 @@ check("1a.3")
 #
 # **Produce**
 # * `slow_runs` and `tuned_runs`: lists of three or more results of `measure`, one for each run;
-# * `reduction`, a float: the median of the slow runs' `shuffle_bytes` divided by the median of the tuned runs'. It should be 3 or more.
+# * `reduction`, a float: the median of the slow runs' `shuffle_bytes` divided by the median of the tuned runs'. It should be 2.5 or more.
 #
 # Draw the medians as well (`bars` takes a dict): a picture convinces a colleague faster than a table.
 #

@@ -194,9 +194,10 @@ plot_calls(reached)
 bars({name: sum(counts[3:6]) for name, counts in reached.items()}, "Calls made to a service that is down", "calls in three minutes", highlight=["with a breaker"])
 
 # %% [markdown]
-# The price is in the last point of the plot's valley: after the service came back, the breaker stayed open until its cooldown ended. A long cooldown spares the service and
+# The price shows in minute 7: after the service came back, the breaker stayed open until its cooldown ended. A long cooldown spares the service and
 # loses answers that could be had. Start from how long the service usually takes to come back.
-#
+
+# %% [markdown]
 # ## Lesson: Writing the same batch twice
 #
 # Why it matters: every queue, every scheduler with retries and every `foreachBatch` promises *at least once*. A batch comes again when the acknowledgement was lost, when the driver

@@ -35,8 +35,8 @@ Row = dict[str, Any]
 UNKNOWN_STORE = 0
 SECOND = 1.0  # between two calls of a script
 AROUND = 0.25  # seconds before and after a call during which the service is as the script says
-PATIENCE = 20.0  # seconds for one script, which takes milliseconds; more is a breaker that waits
-OVERLAP = 5.0  # seconds for a call beside another one, which should be refused or answered at once
+PATIENCE = 10.0  # seconds for one script, which takes milliseconds; more is a breaker that waits
+OVERLAP = 3.0  # seconds for a call beside another one, which should be refused or answered at once
 
 # What each script shows, in order: name, what is expected, where to look.
 BREAKER_FINDINGS = (

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql.connect.dataframe import DataFrame
 
+from labs_lib import delta_log
 from labs_lib.deliveries import play_deliveries
 from labs_lib.errors import LabsError
 from labs_lib.feeds.deliveries import BATCHES, COLUMNS, LINES, batches, stores_of
@@ -41,6 +42,11 @@ def append(rows: DataFrame) -> None:
     rows.write.mode("append").saveAsTable("met")
 
 
+def append_four_times(rows: DataFrame) -> None:
+    for _ in range(4):
+        append(rows.limit(1))
+
+
 def update(rows: DataFrame) -> None:
     rows.createOrReplaceTempView("incoming")
     merge = (
@@ -61,8 +67,10 @@ def test_a_slow_writer_meets_what_the_quick_one_committed(lab: Lab) -> None:
         lab.spark.createDataFrame(lines).write.saveAsTable("met")
         return [str(outcome) for outcome in interleave(lab, slow, quick, lines)]  # type: ignore[arg-type]
 
-    assert outcomes(append, append) == ["accepted", "accepted"]
-    assert lab.spark.table("met").count() == 30
+    assert outcomes(append, append_four_times) == ["accepted", "accepted"]
+    commits = delta_log.read(lab.path("met")).history
+    written = [int(commit["operationMetrics"]["numOutputRows"]) for commit in commits]
+    assert written == [10, 1, 1, 1, 1, 10], "the slow one began first and has to commit last"
     slow, quick = outcomes(update, update)
     assert slow.startswith("DELTA_CONCURRENT") and quick == "accepted"
     assert outcomes(fail, append) == ["RuntimeError", "accepted"]

@@ -98,7 +98,9 @@ def feed(seed: int) -> Feed:
     third = 3 + draw.permutation(3)  # numbers of: the sound one, the broken gzip, the broken text
     packed = {1, int(third[1]), FILES} | ({int(third[0])} if draw.random() < 0.5 else set())
     deliveries = []
-    for number, part in enumerate(np.split(lines, np.cumsum(sizes)[:-1]), 1):
+    ends = np.cumsum(sizes)
+    for number, (start, end) in enumerate(zip(ends - sizes, ends, strict=True), 1):
+        part = lines.iloc[start:end]
         changed = new_column if number >= CHANGED_FROM else ""
         name = f"sales_{number:02}.json" + (".gz" if number in packed else "")
         deliveries.append(Delivery(name, _text(part, changed, draw)))

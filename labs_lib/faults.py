@@ -22,7 +22,7 @@ from pyspark.sql.connect.streaming.readwriter import DataStreamWriter
 
 from labs_lib import checkpoints, delta_log
 from labs_lib.errors import LabsError
-from labs_lib.feeds import deliveries
+from labs_lib.feeds import sales_files
 from labs_lib.lab import Lab, _is_elsewhere
 
 Resume = Callable[[str, str, str, str], object]
@@ -51,7 +51,7 @@ def rehearse(lab: Lab, resume: Resume) -> pd.DataFrame:
         raise LabsError(
             "The rehearsal needs a Spark server on this machine; unset SPARK_REMOTE and open the lab again."
         )
-    feed = deliveries.feed(lab.seed)
+    feed = sales_files.feed(lab.seed)
     stage = _Stage(lab, resume, lab.folder / "feeds" / "recovery", lab.folder / "checkpoints" / "recovery")
     stage.clear()
     stage.deliver(feed.deliveries[0], feed.deliveries[1], feed.sound)
@@ -92,7 +92,9 @@ def killing(moment: Moment, marker: Path | None = None) -> Iterator[list[object]
     Raises LabsError if the moment is neither.
     """
     if moment not in get_args(Moment):
-        raise LabsError(f"There is no moment {moment!r} to kill at; there are {' and '.join(get_args(Moment))}.")
+        raise LabsError(
+            f"There is no moment {moment!r} to kill at; there are {' and '.join(get_args(Moment))}."
+        )
     plain = DataStreamWriter.foreachBatch
     given: list[object] = []
 
@@ -101,7 +103,7 @@ def killing(moment: Moment, marker: Path | None = None) -> Iterator[list[object]
         given.append(function)
         return plain(writer, doomed)
 
-    DataStreamWriter.foreachBatch = foreach_batch  # type: ignore[method-assign]
+    DataStreamWriter.foreachBatch = foreach_batch  # type: ignore[method-assign, assignment]
     try:
         yield given
     finally:
@@ -154,7 +156,7 @@ class _Stage:
         clean.source.mkdir(parents=True)
         return clean
 
-    def deliver(self, *files: deliveries.Delivery, cut: bool = False) -> None:
+    def deliver(self, *files: sales_files.Delivery, cut: bool = False) -> None:
         for file in files:
             file.write(self.source, cut)
 
@@ -182,7 +184,10 @@ class _Stage:
         before = {query.id for query in self.lab.spark.streams.active}
         for _ in range(STARTS):
             error: Exception | None = None
-            with killing(kill, marker) if kill else contextlib.nullcontext([]) as given:
+            fault: contextlib.AbstractContextManager[list[object]] = contextlib.nullcontext([])
+            if kill:
+                fault = killing(kill, marker)
+            with fault as given:
                 try:
                     self.resume(*self._arguments())
                 except Exception as raised:  # a learner's function may raise anything
@@ -203,9 +208,7 @@ class _Stage:
                 "resume() came back without giving a function to foreachBatch, so there was nothing to kill; start the stream with "
                 "writeStream.foreachBatch(...)."
             )
-        outcome = (
-            "killed" if marker.exists() else "completed" if error is None else f"failed: {_name(error)}"
-        )
+        outcome = "killed" if marker.exists() else "completed" if error is None else f"failed: {_name(error)}"
         if error is not None and outcome != "killed" and there:
             print(f"{name}: resume() failed with {_name(error)}. {_sentence(error)}")
         self.log.append({"act": name, "outcome": outcome, **self._state()})

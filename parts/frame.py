@@ -35,7 +35,7 @@ from pyspark.sql import functions as F
 from labs_lib import check, open_lab, progress
 from labs_lib.checkpoints import batches
 from labs_lib.faults import killing, rehearse
-from labs_lib.feeds import deliveries
+from labs_lib.feeds import sales_files
 
 lab = open_lab("02_patterns", seed=SEED)
 spark = lab.spark

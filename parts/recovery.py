@@ -2,7 +2,7 @@
 #   import shutil
 #   from labs_lib.checkpoints import batches
 #   from labs_lib.faults import killing, rehearse
-#   from labs_lib.feeds import deliveries
+#   from labs_lib.feeds import sales_files
 
 # %% [markdown]
 # ## Lesson: Recovery
@@ -23,7 +23,7 @@
 # work, so Spark does not learn that it has:
 
 # %% tags=["demo"]
-landing = deliveries.lay(lab, "lesson", [1, 2], fresh=True)
+landing = sales_files.lay(lab, "lesson", [1, 2], fresh=True)
 checkpoint = lab.folder / "checkpoints" / "lesson"
 shutil.rmtree(checkpoint, ignore_errors=True)
 lab.drop("lesson_sales")
@@ -82,7 +82,7 @@ print("rows:", spark.table("lesson_sales").count())
 # Now a compressed file arrives that broke off in the middle of its upload.
 
 # %% tags=["demo"]
-deliveries.lay(lab, "lesson", broken=True)
+sales_files.lay(lab, "lesson", broken=True)
 try:
     append_what_is_new()
 except Exception as error:
@@ -96,7 +96,7 @@ print(batches(checkpoint).to_string(index=False))
 # %% tags=["demo"]
 before = spark.table("lesson_sales").count()
 append_what_is_new(ignoreCorruptFiles=True)
-print("lines in the whole file:", deliveries.feed(lab.seed).cut[0].rows)
+print("lines in the whole file:", sales_files.feed(lab.seed).cut[0].rows)
 print("rows that arrived:      ", spark.table("lesson_sales").count() - before)
 print(batches(checkpoint).to_string(index=False))
 

@@ -12,17 +12,17 @@ import pytest
 from labs_lib import checkpoints, faults
 from labs_lib.checks import part_recovery
 from labs_lib.errors import LabsError
-from labs_lib.feeds import deliveries
+from labs_lib.feeds import sales_files
 from labs_lib.lab import Lab
 from tests.conftest import Run
 
 
 @pytest.mark.parametrize("seed", [0, 11])
 def test_deliveries_hold_every_line_once_and_change_late(seed: int) -> None:
-    feed = deliveries.feed(seed)
+    feed = sales_files.feed(seed)
     truth = feed.truth.to_pandas()
     assert truth.line_id.is_unique and len(truth) == sum(delivery.rows for delivery in feed.deliveries)
-    old = sum(delivery.rows for delivery in feed.deliveries[: deliveries.CHANGED_FROM - 1])
+    old = sum(delivery.rows for delivery in feed.deliveries[: sales_files.CHANGED_FROM - 1])
     assert truth[feed.new_column][:old].isna().all() and truth[feed.new_column][old:].notna().all()
     assert (truth.quantity[:old] % 1 == 0).all() and (truth.quantity[old:] % 1 != 0).any()
     assert {feed.sound.name, *(broken.name for broken in feed.cut)} == {d.name for d in feed.deliveries[2:5]}
@@ -31,13 +31,13 @@ def test_deliveries_hold_every_line_once_and_change_late(seed: int) -> None:
 
 
 def test_another_seed_gives_other_deliveries() -> None:
-    one, other = deliveries.feed(0), deliveries.feed(11)
+    one, other = sales_files.feed(0), sales_files.feed(11)
     assert one.deliveries != other.deliveries
-    assert len({deliveries.feed(seed).new_column for seed in range(12)}) > 1
+    assert len({sales_files.feed(seed).new_column for seed in range(12)}) > 1
 
 
 def test_a_broken_delivery_can_not_be_read_to_its_end(tmp_path: Path) -> None:
-    packed, plain = deliveries.feed(0).cut
+    packed, plain = sales_files.feed(0).cut
     packed.write(tmp_path, cut=True)
     plain.write(tmp_path, cut=True)
     with pytest.raises(EOFError), gzip.open(tmp_path / packed.name) as file:
@@ -55,9 +55,9 @@ def test_a_broken_delivery_can_not_be_read_to_its_end(tmp_path: Path) -> None:
 def test_a_lesson_can_not_ask_for_what_is_not_there(tmp_path: Path) -> None:
     lab = Lab("02_patterns", 0, tmp_path, "patterns")
     with pytest.raises(LabsError, match="no delivery 8"):
-        deliveries.lay(lab, "lesson", [1, 8])
-    with pytest.raises(LabsError, match="can't be called '../x'"):
-        deliveries.lay(lab, "../x")
+        sales_files.lay(lab, "lesson", [1, 8])
+    with pytest.raises(LabsError, match="can't be called"):
+        sales_files.lay(lab, "../x")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -115,11 +115,11 @@ from labs_lib import open_lab
 from labs_lib.checkpoints import batches
 from labs_lib.errors import LabsError
 from labs_lib.faults import differing_rows, killing, rehearse
-from labs_lib.feeds import deliveries
+from labs_lib.feeds import sales_files
 
 lab = open_lab("02_patterns", seed=3)
 spark = lab.spark
-source = deliveries.lay(lab, "test", [1], fresh=True)
+source = sales_files.lay(lab, "test", [1], fresh=True)
 checkpoint, marker = lab.folder / "checkpoints" / "test", lab.folder / "marker"
 
 
@@ -142,7 +142,7 @@ for moment in ("before", "after"):
     there = spark.catalog.tableExists("test_sales")
     print(moment, len(given), marker.read_text(), spark.table("test_sales").count() if there else 0, batches(checkpoint).finished.tolist())
 append(source, checkpoint, f"{lab.database}.test_sales")
-print("again", spark.table("test_sales").count(), batches(checkpoint).finished.tolist(), deliveries.feed(3).deliveries[0].rows)
+print("again", spark.table("test_sales").count(), batches(checkpoint).finished.tolist(), sales_files.feed(3).deliveries[0].rows)
 print("differ", differing_rows(lab, "test_sales", "nothing"))
 
 for bad in (
@@ -159,11 +159,13 @@ for bad in (
 def test_a_stream_is_killed_before_or_after_its_write_and_goes_on(run_python: Run) -> None:
     run = run_python(REHEARSAL)
     assert run.returncode == 0, run.stderr
-    rows = deliveries.feed(3).deliveries[0].rows
+    rows = sales_files.feed(3).deliveries[0].rows
     before, after, again, differ, no_stream, removed = run.stdout.splitlines()
     assert before == "before 1 0 0 [False]"
     assert after == f"after 1 0 {rows} [False]"
-    assert again == f"again {2 * rows} [True] {rows}"  # the append is not idempotent: that is what the rehearsal finds
+    assert (
+        again == f"again {2 * rows} [True] {rows}"
+    )  # the append is not idempotent: that is what the rehearsal finds
     assert differ == f"differ {2 * rows}"
     assert "foreachBatch" in no_stream
     assert "removed the source's folder" in removed

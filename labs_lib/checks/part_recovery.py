@@ -13,7 +13,7 @@ from labs_lib import delta_log
 from labs_lib.errors import LabsError
 from labs_lib.evidence import Evidence
 from labs_lib.faults import COLUMNS, QUARANTINE, TABLE
-from labs_lib.feeds import deliveries
+from labs_lib.feeds import sales_files
 from labs_lib.observer import Observer
 from labs_lib.verdict import Finding
 
@@ -23,7 +23,7 @@ FEWEST_LETTERS = 8  # of a reason: shorter than any sentence or name of an error
 
 def observe_2b_5(observer: Observer) -> dict[str, Any]:
     """The table against the deliveries that the seed gives, the quarantine, and the sizes that the table has had."""
-    feed = deliveries.feed(observer.lab.seed)
+    feed = sales_files.feed(observer.lab.seed)
     truth, content = feed.truth, delta_log.content(observer.path(TABLE))
     quarantine = delta_log.content(observer.path(QUARANTINE))
     broken = Counter(delivery.name for delivery in feed.cut)
@@ -99,7 +99,7 @@ def judge_2b_5(evidence: Evidence) -> Iterator[Finding]:
     yield from _rehearsal(evidence.answers["rehearsal"], observed["milestones"], len(observed["broken"]))
 
 
-def milestones(feed: deliveries.Feed) -> list[int]:
+def milestones(feed: sales_files.Feed) -> list[int]:
     """Rows that the table should have after each delivery of the rehearsal."""
     rows = [delivery.rows for delivery in feed.deliveries]
     return [rows[0] + rows[1] + feed.sound.rows, sum(rows[:-1]), sum(rows)]
@@ -256,11 +256,14 @@ def _names(counted: Counter[str]) -> list[str]:
 
 
 def _known() -> set[str]:
-    return set(deliveries.SCHEMA.names)
+    return set(sales_files.SCHEMA.names)
 
 
 def _difference(missing: set[str], extra: set[str], hide: set[str]) -> str:
     """What is missing and what is too much; the names to hide are the answer to the step."""
     lack = sorted(missing - hide) + (["the later one"] if missing & hide else [])
-    parts = [f"{', '.join(lack)} missing" if lack else "", f"{', '.join(sorted(extra)[:NAMES_SHOWN])} too much" if extra else ""]
+    parts = [
+        f"{', '.join(lack)} missing" if lack else "",
+        f"{', '.join(sorted(extra)[:NAMES_SHOWN])} too much" if extra else "",
+    ]
     return "; ".join(part for part in parts if part)

@@ -14,9 +14,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 import datasets
@@ -93,17 +93,16 @@ def feed(seed: int) -> Feed:
     """The deliveries of a seed."""
     draw = variation.generator(seed, "deliveries")
     sizes = draw.integers(150, 300, FILES)
-    lines = datasets.build("transactions", seed, 0.01).slice(0, int(sizes.sum())).to_pandas()
+    lines = datasets.build("transactions", seed, 0.01).slice(0, int(sizes.sum())).to_pylist()
     new_column = str(draw.choice(NEW_COLUMNS))
     third = 3 + draw.permutation(3)  # numbers of: the sound one, the broken gzip, the broken text
     packed = {1, int(third[1]), FILES} | ({int(third[0])} if draw.random() < 0.5 else set())
     deliveries = []
     ends = np.cumsum(sizes)
     for number, (start, end) in enumerate(zip(ends - sizes, ends, strict=True), 1):
-        part = lines.iloc[start:end]
         changed = new_column if number >= CHANGED_FROM else ""
         name = f"sales_{number:02}.json" + (".gz" if number in packed else "")
-        deliveries.append(Delivery(name, _text(part, changed, draw)))
+        deliveries.append(Delivery(name, _text(lines[start:end], int(start) + 1, changed, draw)))
     sound, *cut = (deliveries[number - 1] for number in third)
     return Feed(tuple(deliveries), sound, (cut[0], cut[1]), new_column)
 
@@ -115,7 +114,9 @@ def lay(lab: Lab, name: str, numbers: Sequence[int] = (), broken: bool = False, 
     Raises LabsError if the name is no plain word or there is no such delivery.
     """
     if not name.isidentifier():
-        raise LabsError(f"A folder of deliveries can't be called {name!r}; use letters, digits and underscores.")
+        raise LabsError(
+            f"A folder of deliveries can't be called {name!r}; use letters, digits and underscores."
+        )
     unknown = [number for number in numbers if number not in range(1, FILES + 1)]
     if unknown:
         raise LabsError(f"There is no delivery {unknown[0]!r}; there are 1 to {FILES}.")
@@ -131,19 +132,13 @@ def lay(lab: Lab, name: str, numbers: Sequence[int] = (), broken: bool = False, 
     return folder
 
 
-def _text(lines: pd.DataFrame, new_column: str, draw: np.random.Generator) -> str:
-    """The lines as JSON; with the new column and goods by weight if it has a name."""
+def _text(lines: list[dict[str, Any]], first: int, new_column: str, draw: np.random.Generator) -> str:
+    """The lines as JSON, numbered from `first` on; with the new column and goods by weight if the column has a name."""
     records = []
-    for position, row in zip(lines.index, lines.itertuples(index=False), strict=True):
-        record = {
-            "line_id": int(position) + 1,
-            "basket_id": int(row.basket_id),
-            "store_id": int(row.store_id),
-            "product_id": int(row.product_id),
-            "quantity": int(row.quantity),
-            "sales_value": float(row.sales_value),
-            "sold_on": str(row.transaction_date),
-        }
+    for number, line in enumerate(lines, first):
+        kept = ("basket_id", "store_id", "product_id", "quantity", "sales_value")
+        record = {"line_id": number, **{name: line[name] for name in kept}}
+        record["sold_on"] = str(line["transaction_date"])
         if new_column:
             if draw.random() < 0.4:
                 record["quantity"] = int(draw.integers(100, 3000)) / 1000  # kilograms

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import re
 import shutil
 import signal
 from collections import Counter
@@ -20,7 +21,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 from pyspark.sql.connect.streaming.readwriter import DataStreamWriter
 
-from labs_lib import checkpoints, delta_log
+from labs_lib import checkpoint_log, delta_log
 from labs_lib.errors import LabsError
 from labs_lib.feeds import sales_files
 from labs_lib.lab import Lab, _is_elsewhere
@@ -223,8 +224,8 @@ class _Stage:
         return self.checkpoint / "sales"
 
     def _state(self) -> dict[str, int]:
-        planned = set(checkpoints.numbers(self._checkpoint / "offsets"))
-        finished = planned & set(checkpoints.numbers(self._checkpoint / "commits"))
+        planned = set(checkpoint_log.numbers(self._checkpoint / "offsets"))
+        finished = planned & set(checkpoint_log.numbers(self._checkpoint / "commits"))
         return {
             "rows": _rows(self.lab, self.table).total(),
             "quarantined": _rows(self.lab, self.quarantine).total(),
@@ -264,5 +265,7 @@ def _name(error: Exception) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else ""
+    """The line of an error that says most: the last one of a traceback that came along, or the first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raised = [line for line in lines[1:] if re.match(r"[\w.]*(Error|Exception|Unsupported\w*)\b", line)]
+    return (raised[-1] if raised else lines[0] if lines else "")[:300]

@@ -33,7 +33,7 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from labs_lib import check, open_lab, progress
-from labs_lib.checkpoints import batches
+from labs_lib.checkpoint_log import batches
 from labs_lib.faults import killing, rehearse
 from labs_lib.feeds import sales_files
 

@@ -1,6 +1,6 @@
 # Imports that this part wants in the setup cell:
 #   import shutil
-#   from labs_lib.checkpoints import batches
+#   from labs_lib.checkpoint_log import batches
 #   from labs_lib.faults import killing, rehearse
 #   from labs_lib.feeds import sales_files
 

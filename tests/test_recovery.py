@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labs_lib import checkpoints, faults
+from labs_lib import checkpoint_log, faults
 from labs_lib.checks import part_recovery
 from labs_lib.errors import LabsError
 from labs_lib.feeds import sales_files
@@ -76,7 +76,7 @@ def checkpoint(folder: Path) -> Path:
 
 
 def test_a_checkpoint_tells_its_batches(tmp_path: Path) -> None:
-    found = checkpoints.batches(checkpoint(tmp_path))
+    found = checkpoint_log.batches(checkpoint(tmp_path))
     expected = pd.DataFrame(
         {"batch": [0, 1], "files": ["a.json", "1.json, 2.json"], "finished": [True, False]}
     )
@@ -85,11 +85,11 @@ def test_a_checkpoint_tells_its_batches(tmp_path: Path) -> None:
 
 def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(LabsError, match="no checkpoint"):
-        checkpoints.batches(tmp_path / "nowhere")
+        checkpoint_log.batches(tmp_path / "nowhere")
     damaged = checkpoint(tmp_path)
     (damaged / "offsets" / "1").write_text("v1\n{}\n{broken")
     with pytest.raises(LabsError, match="can't be read"):
-        checkpoints.batches(damaged)
+        checkpoint_log.batches(damaged)
 
 
 def test_only_a_function_of_four_arguments_is_rehearsed(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_table_grows_by_whole_deliveries(sizes: list[int], right: bool) -> Non
 REHEARSAL = """
 import shutil
 from labs_lib import open_lab
-from labs_lib.checkpoints import batches
+from labs_lib.checkpoint_log import batches
 from labs_lib.errors import LabsError
 from labs_lib.faults import differing_rows, killing, rehearse
 from labs_lib.feeds import sales_files

@@ -15,10 +15,8 @@ def resume(source, checkpoint, table, quarantine):
                 with gzip.open(path, "rt") if name.endswith(".gz") else open(path) as file:
                     lines = [json.loads(line) for line in file]
             except (EOFError, OSError, ValueError, zlib.error) as error:
-                session.sql(
-                    f"MERGE INTO {quarantine} q USING (SELECT :name AS file, :reason AS reason, :batch AS batch) b ON q.file = b.file WHEN NOT MATCHED THEN INSERT *",
-                    args={"name": name, "reason": f"{type(error).__name__}: {error}", "batch": batch_id},
-                )
+                note = session.createDataFrame([(name, f"{type(error).__name__}: {error}", batch_id)], "file STRING, reason STRING, batch INT").alias("b")
+                note.mergeInto(quarantine, F.expr(f"{quarantine}.file = b.file")).whenNotMatched().insertAll().merge()
                 continue
             known = {"line_id": "BIGINT", "basket_id": "BIGINT", "store_id": "INT", "product_id": "INT", "quantity": "DECIMAL(12, 3)", "sales_value": "DOUBLE", "sold_on": "STRING"}
             types = {name: known.get(name, "STRING") for line in lines for name in line}

@@ -62,7 +62,7 @@ print(batches(checkpoint).to_string(index=False))
 print("rows:", spark.table("lesson_sales").count())
 
 # %% [markdown]
-# Every row is there twice, and no error was raised. (`writeStream.toTable(...)` would have noticed: Delta's own sink keeps query and batch number in the table's
+# The batch ran again from the beginning, on the same two files. Every row is there twice, and no error was raised. (`writeStream.toTable(...)` would have noticed: Delta's own sink keeps query and batch number in the table's
 # log. In `foreachBatch`, idempotent writes are the way: a MERGE on a key, or `txnAppId` and `txnVersion`.)
 #
 # **What may change between two runs** on the same checkpoint:
@@ -74,7 +74,7 @@ print("rows:", spark.table("lesson_sales").count())
 # | schema of a file source | yes, it is read anew at each start; files that were worked off are not read again for it |
 # | number, order or kind of sources; another folder or topic | no: offsets belong to the source at their place. At best it fails |
 # | keys, aggregates or join types of a stateful operator | no: the state on disk has the old shape |
-# | sink | from Delta to `foreachBatch` yes, but what the one knew of its finished batches the other does not know |
+# | sink | a few combinations work; from Delta's sink to `foreachBatch` the guard against a repeated batch becomes your job |
 # | the checkpoint itself, removed or moved | everything is read again from the beginning. A MERGE on a key doesn't mind. `txnVersion` *does*: batch numbers begin again at 0, and with the old `txnAppId` Delta takes the new batches for old ones and skips them |
 #
 # ### A file that can't be read
@@ -172,7 +172,7 @@ print("rows after RESTORE:  ", spark.table("lesson_sales").count())
 # **On Databricks.** Auto Loader (`cloudFiles`) is the file source there. It keeps the names of the files that it has seen in a RocksDB store in the checkpoint,
 # and can learn of new ones from storage events instead of listing. It infers the schema, keeps it in `cloudFiles.schemaLocation`, and reads JSON columns as text unless told otherwise. `cloudFiles.schemaEvolutionMode` decides
 # about new columns: `addNewColumns` (the default without a schema of yours) stops the stream with an error *after* it has noted the new schema, so the restart by the job goes on with it; `addNewColumnsWithTypeWidening` also widens types; `rescue` puts what does not fit
-# into the column `_rescued_data` and goes on; `failOnNewColumns` and `none` do what they say. Lines that don't fit are kept in `_rescued_data` in the first three, so nothing is lost, but somebody
+# into the column `_rescued_data` and goes on; `failOnNewColumns` and `none` do what they say. With an inferred schema, values that don't fit their column's type are kept in `_rescued_data` too, so they are not lost, but somebody
 # has to look there. `badRecordsPath` keeps lines and files that can't be read. Jobs restart failed streams by themselves if you give them retries; expect and
 # allow that. RESTORE and type widening are the same. Type widening is generally available there since runtime 15.4.
 #

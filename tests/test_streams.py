@@ -99,6 +99,19 @@ def test_a_table_that_is_gone_is_not_written_from_the_middle(lab: Lab) -> None:
     assert lab.spark.table("gone").count() == len(sales_events.night_of(lab.seed, 1))
 
 
+def test_an_error_in_a_function_for_batches_is_the_reason(lab: Lab) -> None:
+    feed = begin(lab, "raising")
+    feed.deliver(1)
+
+    def broken(batch, batch_id):  # type: ignore[no-untyped-def]
+        raise ValueError(f"no disk for batch {batch_id}")
+
+    with pytest.raises(
+        LabsError, match=r"'raising' failed: ValueError: no disk for batch 0\. Its checkpoint"
+    ):
+        run_stream(lab, "raising", lines_of(lab, feed).writeStream.foreachBatch(broken))
+
+
 def test_bad_input_is_named(lab: Lab) -> None:
     feed = begin(lab, "bad")
     feed.deliver(1)

@@ -61,7 +61,7 @@ def run_stream(lab: Lab, name: str, writer: Writer, table: str | None = None) ->
         query.awaitTermination()
     except PySparkException as error:
         raise LabsError(
-            f"The stream {name!r} failed: {_reason(error)} Its checkpoint holds what was finished before; correct the cause and run it "
+            f"The stream {name!r} failed: {_reason(error, str(query.exception()))} Its checkpoint holds what was finished before; correct the cause and run it "
             f"again to go on, or call forget_stream(lab, {name!r}) to begin anew."
         ) from None
     except BaseException:  # interrupted: the query runs on the server, and would go on there unseen
@@ -123,11 +123,11 @@ def _time(text: str) -> str:
     return text.split(".")[0].replace("T", " ").rstrip("Z")
 
 
-def _reason(error: PySparkException) -> str:
-    """Spark's own words without ids, traces and what only repeats that a stream failed."""
+def _reason(error: PySparkException, trace: str = "") -> str:
+    """What went wrong, in one sentence: a Python function's own error, the innermost cause in a stack trace, or Spark's first line."""
     text = re.sub(r"(?s).*?terminated with exception: ", "", str(error), count=1)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     raised = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception)\b.*: ", line)]
-    return (
-        f"{(raised[-1] if raised else lines[0] if lines else type(error).__name__)[:SENTENCE].rstrip('.')}."
-    )
+    causes = re.findall(r"(?m)^Caused by: [\w.$]+: (.+)$", trace)
+    told = [*lines[:1], *causes, *raised] or [type(error).__name__]
+    return f"{re.sub(r'( SQLSTATE: [0-9A-Z]{5})+', '', told[-1])[:SENTENCE].rstrip('. ')}."

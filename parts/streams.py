@@ -72,7 +72,7 @@ spark.conf.set("spark.sql.shuffle.partitions", 2)
 # Much example code, the text this course follows among it, combines a watermark with `complete`. That is a stream whose state grows without end.
 #
 # `run_stream` runs a stream over what is there, waits for its end, and returns one row per micro-batch from the query's own progress
-# (`query.recentProgress`). It keeps the checkpoint under a name: run it again and it goes on; `forget_stream` begins anew. Here, windows of six hours over all stores:
+# (`query.recentProgress`; through Spark Connect the input rows are in its `sources`). It keeps the checkpoint under a name: run it again and it goes on; `forget_stream` begins anew. Here, windows of six hours over all stores:
 
 # %% tags=["demo"]
 lab.drop("six_hours")

@@ -76,11 +76,9 @@ def test_a_failed_stream_says_why_and_goes_on_from_its_checkpoint(lab: Lab) -> N
     run_stream(lab, "mended", lines_of(lab, feed).writeStream, table="mended")
     feed.deliver(2)
 
-    def broken(batch, batch_id):  # type: ignore[no-untyped-def]
-        raise ValueError(f"no disk in batch {batch_id}")
-
-    with pytest.raises(LabsError, match=r"'mended' failed: .*no disk in batch 1\. .*forget_stream"):
-        run_stream(lab, "mended", lines_of(lab, feed).writeStream.foreachBatch(broken))
+    broken = lines_of(lab, feed).where("raise_error(concat('bad line ', line_id)) IS NULL")
+    with pytest.raises(LabsError, match=r"'mended' failed: .*bad line \d+.* forget_stream"):
+        run_stream(lab, "mended", broken.writeStream, table="mended")
     after = run_stream(lab, "mended", lines_of(lab, feed).writeStream, table="mended")
     assert after["input_rows"].tolist() == [len(sales_events.night_of(lab.seed, 2))]
     both = sum(len(sales_events.night_of(lab.seed, night)) for night in (1, 2))
@@ -99,6 +97,19 @@ def test_a_table_that_is_gone_is_not_written_from_the_middle(lab: Lab) -> None:
     assert not checkpoint(lab, "gone").exists()
     run_stream(lab, "gone", lines_of(lab, feed).writeStream, table="gone")
     assert lab.spark.table("gone").count() == len(sales_events.night_of(lab.seed, 1))
+
+
+def test_an_error_in_a_function_for_batches_is_the_reason(lab: Lab) -> None:
+    feed = begin(lab, "raising")
+    feed.deliver(1)
+
+    def broken(batch, batch_id):  # type: ignore[no-untyped-def]
+        raise ValueError(f"no disk for batch {batch_id}")
+
+    with pytest.raises(
+        LabsError, match=r"'raising' failed: ValueError: no disk for batch 0\. Its checkpoint"
+    ):
+        run_stream(lab, "raising", lines_of(lab, feed).writeStream.foreachBatch(broken))
 
 
 def test_bad_input_is_named(lab: Lab) -> None:

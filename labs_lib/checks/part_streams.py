@@ -21,6 +21,7 @@ SHORT, LONG = 2, 24  # hours of delay in 2a.3, and in 2a.4
 CENT = 0.005  # dollars; sums of the same amounts in another order differ by far less
 HOURLY, DAILY = ("window_start", "store_id"), ("day", "store_id")
 WRITES = ("WRITE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT", "REPLACE TABLE AS SELECT")
+LARGEST = 2**53  # beyond it floats skip whole numbers
 NIGHTS = range(1, sales_events.NIGHTS + 1)
 
 
@@ -58,7 +59,7 @@ def judge_2a_3(evidence: Evidence) -> Iterator[Finding]:
         if right
         else "not by a stream"
         if not commits
-        else f"in {' and '.join(modes)} mode, {len(written)} times, {max(written, default=0):,} rows at most",
+        else f"in {' and '.join(modes)[:80]} mode, {len(written)} times, {max(written, default=0):,} rows at most",
         "DESCRIBE HISTORY has a STREAMING UPDATE for each micro-batch, with its output mode and its rows. One run per night.",
     )
     yield from _progress_findings(evidence.answers["hourly_progress"], observed["progress"])
@@ -350,19 +351,20 @@ def _metric(commit: dict[str, Any], name: str) -> int:
 
 def _number(value: Any) -> float:
     """A number of an answer; -1 for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > LARGEST:
         return -1.0
     return float(value)
 
 
 def _moment(value: Any) -> pd.Timestamp:
     """A time of an answer, in UTC; the epoch, from which watermarks start, for what is none."""
-    moment = pd.to_datetime(str(value), utc=True, errors="coerce")
+    moment = pd.to_datetime(str(value)[:40], utc=True, errors="coerce")
     return moment if isinstance(moment, pd.Timestamp) else EPOCH
 
 
 def _shown(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else "nothing"
+    number = _number(value)
+    return "no such figure" if number == -1 else f"{number:,.10g}"
 
 
 def _list(numbers: Sequence[float]) -> str:

@@ -22,8 +22,8 @@ for night in range(1, 5):
         rows.append(
             {
                 "batch": progress["batchId"],
-                "input_rows": progress["numInputRows"],
-                "watermark": progress["eventTime"]["watermark"],
+                "input_rows": sum(source["numInputRows"] for source in progress["sources"]),
+                "watermark": progress["eventTime"]["watermark"][:19],
                 "state_rows": state["numRowsTotal"],
                 "dropped": state["numRowsDroppedByWatermark"],
             }

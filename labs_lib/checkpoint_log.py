@@ -40,6 +40,23 @@ def batches(checkpoint: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["batch", "files", "finished"])
 
 
+def forget_last_batch(checkpoint: str | Path) -> int:
+    """Remove the note that the last micro-batch was finished and return that batch's id; the stream must not be running.
+
+    A query writes this note after the batch's function returned. One that dies in between finds on its restart that the batch was
+    begun and not finished, and runs it again: same id, same input. Raises LabsError if no batch was ever finished there.
+    """
+    commits = Path(checkpoint) / "commits"
+    finished = sorted(int(file.name) for file in commits.glob("*") if file.name.isdecimal())
+    if not finished:
+        raise LabsError(
+            f"No batch was finished in the checkpoint {Path(checkpoint).name}; start the stream with it first."
+        )
+    for file in (commits / str(finished[-1]), commits / f".{finished[-1]}.crc"):
+        file.unlink(missing_ok=True)
+    return finished[-1]
+
+
 def numbers(folder: Path) -> list[int]:
     """The numbers that a folder's files have for names, sorted; none if the folder is not there."""
     return sorted(int(file.name) for file in folder.glob("*") if file.name.isdecimal())

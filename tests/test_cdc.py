@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from labs_lib import delta_log
 from labs_lib.cdc import FlowRun, create_auto_cdc_flow, drop_auto_cdc_flow
-from labs_lib.checks.part_changes import streaming_tables
+from labs_lib.checks.changes import streaming_tables
 from labs_lib.errors import LabsError
 from labs_lib.feeds import captured, dimension
 from labs_lib.lab import Lab, open_lab

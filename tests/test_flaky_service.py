@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from labs_lib.checks import part_resilience as checks
+from labs_lib.checks import resilience as checks
 from labs_lib.errors import LabsError
 from labs_lib.flaky_service import CircuitOpen, FlakyService, ManualClock, Outage, ServiceDown
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from labs_lib import checkpoint_log, faults
-from labs_lib.checks import part_recovery
+from labs_lib.checks import recovery
 from labs_lib.errors import LabsError
 from labs_lib.feeds import sales_files
 from labs_lib.lab import Lab
@@ -26,7 +26,7 @@ def test_deliveries_hold_every_line_once_and_change_late(seed: int) -> None:
     assert truth[feed.new_column][:old].isna().all() and truth[feed.new_column][old:].notna().all()
     assert (truth.quantity[:old] % 1 == 0).all() and (truth.quantity[old:] % 1 != 0).any()
     assert {feed.sound.name, *(broken.name for broken in feed.cut)} == {d.name for d in feed.deliveries[2:5]}
-    sizes = part_recovery.milestones(feed)
+    sizes = recovery.milestones(feed)
     assert sizes == sorted(set(sizes)) and sizes[-1] == len(truth)
 
 
@@ -106,7 +106,7 @@ def test_only_a_function_of_four_arguments_is_rehearsed(tmp_path: Path) -> None:
     [([0, 2, 5, 9], True), ([0, 1, 2, 4, 5, 9], True), ([0, 9], False), ([0, 2, 6, 9], False), ([], False)],
 )
 def test_a_table_grows_by_whole_deliveries(sizes: list[int], right: bool) -> None:
-    assert part_recovery._grew(sizes, [2, 5, 9]) is right
+    assert recovery._grew(sizes, [2, 5, 9]) is right
 
 
 REHEARSAL = """

@@ -854,13 +854,15 @@ show(drawn)
 # %% [markdown]
 # ## Lesson 6: Bad records, and where they go
 #
-# A feed of a million lines has some that are bad. There are three things to do with them, and two are wrong. Stopping the pipeline makes a thousand good lines wait
-# for one bad one. Dropping bad lines in silence loses data that nobody will ever miss until the books don't balance. What holds up is a **dead-letter table**:
-# bad lines go there as they came, with the reason, the batch and the time, and the stream goes on. Good plus bad is the input, and that can be checked every day.
+# A feed of a million lines has some that are bad. There are three things to do with them, and two are wrong. Stopping the pipeline makes a thousand good
+# lines wait for one bad one. Dropping bad lines in silence loses data that nobody will ever miss until the books don't balance. What holds up is a
+# **dead-letter table**: bad lines go there as they came, with the reason, the batch and the time, and the stream goes on. Good plus bad is the input, and
+# that can be checked every day.
 #
 # Here is a feed to practise on: sales lines as JSON text, one file per arrival. Two arrivals are there.
 
 # %%
+stores = lab.load("stores")
 feed = dirty_sales.lay(lab)
 feed.deliver(1)
 feed.deliver(2)
@@ -868,8 +870,9 @@ for line in (feed.folder / "arrival-1.json").read_text().splitlines()[:14]:
     print(line[:140])
 
 # %% [markdown]
-# **A cast is a decision about failure.** Since Spark 4 ANSI mode is on by default: a cast that can't be done raises an error, and one bad value ends the whole query. `try_cast` and
-# `try_to_timestamp` give NULL instead, and a NULL can be asked about. Note *when* the error comes: not where the DataFrame is built, but where it runs.
+# **A cast is a decision about failure.** Since Spark 4 ANSI mode is on by default: a cast that can't be done raises an error, and one bad value ends the
+# whole query. `try_cast` and `try_to_timestamp` give NULL instead, and a NULL can be asked about. Note *when* the error comes: not where the DataFrame is
+# built, but where it runs.
 
 # %% tags=["demo"]
 quantities = spark.createDataFrame([("2",), ("two",)], "quantity STRING")
@@ -882,8 +885,8 @@ except Exception as error:
 quantities.selectExpr("quantity", "try_cast(quantity AS INT) AS number").show()
 
 # %% [markdown]
-# **What `from_json` does with bad text.** In its default mode, PERMISSIVE, it never raises. Fields that it can't read become NULL, and if the schema has a text column
-# `_corrupt_record`, the whole line goes there. Look at the second and third line with a typed schema:
+# **What `from_json` does with bad text.** In its default mode, PERMISSIVE, it never raises. Fields that it can't read become NULL, and if the schema has a
+# text column `_corrupt_record`, the whole line goes there. Look at the second and third line with a typed schema:
 
 # %% tags=["demo"]
 examples = [
@@ -897,19 +900,20 @@ typed = F.from_json("value", "line_id LONG, quantity INT, _corrupt_record STRING
 texts.select("value", typed.alias("it")).select("value", "it.*").show(truncate=False)
 
 # %% [markdown]
-# A wrong type and a line that was cut off look alike: both are corrupt. A missing key does not count as corrupt at all. To tell them apart, read every value as text first. Then a line that is no JSON
-# object gives NULL, a missing key is a missing entry, and a wrong type shows in `try_cast`.
+# A wrong type and a line that was cut off look alike: both are corrupt. A missing key does not count as corrupt at all. To tell them apart, read every value
+# as text first. Then a line that is no JSON object gives NULL, a missing key is a missing entry, and a wrong type shows in `try_cast`.
 
 # %% tags=["demo"]
 values = F.from_json("value", "MAP<STRING, STRING>")
 texts.select(values.alias("it")).selectExpr("it", "it['quantity'] AS text", "try_cast(it['quantity'] AS INT) AS number").show(truncate=False)
 
 # %% [markdown]
-# `schema_of_json` infers a schema from one example, which is handy for a first look: `spark.sql("SELECT schema_of_json('{\"a\": 1}')")` gives `STRUCT<a: BIGINT>`. In a pipeline write the schema down: one that
-# is inferred changes with the data, and a bad line is data too.
+# `schema_of_json` infers a schema from one example, which is handy for a first look: `spark.sql("SELECT schema_of_json('{\"a\": 1}')")` gives `STRUCT<a:
+# BIGINT>`. In a pipeline write the schema down: one that is inferred changes with the data, and a bad line is data too.
 #
-# **Why not try/except?** A recipe that you will find puts the whole body of a foreachBatch function into `try`, and in `except` writes the whole batch to an error table. Its `try` does catch something, as
-# the write inside it is an action; around a transformation alone it would catch nothing, because nothing has run there. It goes wrong in other ways:
+# **Why not try/except?** A recipe that you will find puts the whole body of a foreachBatch function into `try`, and in `except` writes the whole batch to an
+# error table. Its `try` does catch something, as the write inside it is an action; around a transformation alone it would catch nothing, because nothing has
+# run there. It goes wrong in other ways:
 #
 # * one bad line sends *every* line of its batch to the error table;
 # * it catches a full disk or a lost executor too. The stream notes the batch as done and never tries again what would have worked a minute later;
@@ -918,8 +922,9 @@ texts.select(values.alias("it")).selectExpr("it", "it['quantity'] AS text", "try
 #
 # So judge records as *data*, with expressions that can't raise, and let errors of the *system* end the stream: it goes on from its checkpoint.
 #
-# **A batch can come twice.** A stream notes a batch as done after its function has returned. If it dies in between, the next start runs the same batch again, with the same id and the same input. foreachBatch is
-# *at least once*. Delta makes it exactly once: a write with the options `txnAppId` and `txnVersion` puts both into the commit, and a write whose version the table has seen from this application, or a later one, does nothing.
+# **A batch can come twice.** A stream notes a batch as done after its function has returned. If it dies in between, the next start runs the same batch again,
+# with the same id and the same input. foreachBatch is *at least once*. Delta makes it exactly once: a write with the options `txnAppId` and `txnVersion` puts
+# both into the commit, and a write whose version the table has seen from this application, or a later one, does nothing.
 
 # %% tags=["demo"]
 lab.drop("written_once")
@@ -929,12 +934,15 @@ for attempt in ("first", "second"):
     print(f"after the {attempt} write of version 7: {spark.table('written_once').count()} rows")
 
 # %% [markdown]
-# Two tables in one batch are two commits, so a crash can come between them. Each append needs the options, and what the second table gets must come out the same when the first one has its rows already.
+# Two tables in one batch are two commits, so a crash can come between them. Each append needs the options, and what the second table gets must come out the
+# same when the first one has its rows already.
 #
-# The price: the application's name belongs to one stream and its checkpoint. Delete the checkpoint and keep the table, and batch ids start again at 0: every write is taken for an old one, and does nothing, without an error.
+# The price: the application's name belongs to one stream and its checkpoint. Delete the checkpoint and keep the table, and batch ids start again at 0: every
+# write is taken for an old one, and does nothing, without an error.
 #
-# **On Databricks.** The option `badRecordsPath` writes bad lines and files to a folder; open source Spark ignores it, and it is not transactional. Auto Loader (`cloudFiles`) keeps what did not fit the
-# schema in a column `_rescued_data`, which is the text-first idea built in. foreachBatch, `txnAppId` and `txnVersion` are the same.
+# **On Databricks.** The option `badRecordsPath` writes bad lines and files to a folder; open source Spark ignores it, and it is not transactional. Auto
+# Loader (`cloudFiles`) keeps what did not fit the schema in a column `_rescued_data`, which is the text-first idea built in. foreachBatch, `txnAppId` and
+# `txnVersion` are the same.
 #
 # **Read on:** [Spark: JSON options](https://spark.apache.org/docs/latest/sql-data-sources-json.html),
 # [Delta: idempotent writes in foreachBatch](https://docs.delta.io/latest/delta-streaming.html#idempotent-table-writes-in-foreachbatch),
@@ -943,7 +951,8 @@ for attempt in ("first", "second"):
 # %% [markdown]
 # ### Step 2b.1: Error handling with a dead-letter table
 #
-# A good line is a JSON object with the keys `line_id`, `store_id`, `product_id`, `quantity`, `sales_value` and `sold_at`. A bad one has a reason, the **first** of these that applies:
+# A good line is a JSON object with the keys `line_id`, `store_id`, `product_id`, `quantity`, `sales_value` and `sold_at`. A bad one has a reason, the
+# **first** of these that applies:
 #
 # | reason | the line |
 # |---|---|
@@ -957,14 +966,17 @@ for attempt in ("first", "second"):
 #
 # Some lines were damaged, sent again in good order, and are good then.
 #
-# **Produce** with a stream that reads `feed.folder` as text, one file per micro-batch (`maxFilesPerTrigger`), with `trigger(availableNow=True)`, a checkpoint below `lab.folder / "checkpoints"`, and foreachBatch:
+# **Produce** with a stream that reads `feed.folder` as text, one file per micro-batch (`maxFilesPerTrigger`), with `trigger(availableNow=True)`, a checkpoint
+# below `lab.folder / "checkpoints"`, and foreachBatch:
 # * `sales_accepted`: `line_id` LONG, `store_id` INT, `product_id` INT, `quantity` INT, `sales_value` DOUBLE, `sold_at` TIMESTAMP, `batch_id` LONG;
 # * `sales_dead_letter`: `raw` STRING (the line as it came), `reason` STRING, `batch_id` LONG, `failed_at` TIMESTAMP.
 #
-# Run it for the two arrivals that are there. Then call `forget_last_batch(checkpoint)`, which takes back the note that the last batch is done, as a crash at that moment would, and `feed.deliver(3)`; run it again: it repeats
-# that batch and goes on with the new file. Drop both tables and remove the checkpoint first, so that the cell can run again. Inside the function use `batch.sparkSession`, and name tables with their database (`lab.database`).
+# Run it for the two arrivals that are there. Then call `forget_last_batch(checkpoint)`, which takes back the note that the last batch is done, as a crash at
+# that moment would, and `feed.deliver(3)`; run it again: it repeats that batch and goes on with the new file. Drop both tables and remove the checkpoint
+# first, so that the cell can run again. Inside the function use `batch.sparkSession`, and name tables with their database (`lab.database`).
 #
-# **Checked:** columns and types; that every line is in one of the tables, once; the reasons; batch ids and times, and that a file is a batch; one commit for each batch in both histories; that the appends may be repeated.
+# **Checked:** columns and types; that every line is in one of the tables, once; the reasons; batch ids and times, and that a file is a batch; one commit for
+# each batch in both histories; that the appends may be repeated.
 
 # %% tags=["answer:2b.1"]
 # Write the function for foreachBatch, run the stream, take back a batch, and run it again.
@@ -1014,24 +1026,22 @@ def sort_lines(batch, batch_id):
     sorted_lines.unpersist()
 
 
-def run_stream():
+def work_off():
     lines = spark.readStream.option("maxFilesPerTrigger", 1).text(str(feed.folder))
-    writer = lines.writeStream.foreachBatch(sort_lines).option("checkpointLocation", str(checkpoint))
-    writer.trigger(availableNow=True).start().awaitTermination()
+    run_stream(lab, "dirty_sales", lines.writeStream.foreachBatch(sort_lines))
     print(f"accepted: {spark.table('sales_accepted').count()}, dead letters: {spark.table('sales_dead_letter').count()}")
 
 
 lab.drop("sales_accepted", "sales_dead_letter")
 shutil.rmtree(checkpoint, ignore_errors=True)
-lab.load("stores")
 spark.sql(
     "CREATE TABLE sales_accepted (line_id LONG, store_id INT, product_id INT, quantity INT, sales_value DOUBLE, sold_at TIMESTAMP, batch_id LONG)"
 )
 spark.sql("CREATE TABLE sales_dead_letter (raw STRING, reason STRING, batch_id LONG, failed_at TIMESTAMP)")
-run_stream()
+work_off()
 print("taken back: batch", forget_last_batch(checkpoint))
 feed.deliver(3)
-run_stream()
+work_off()
 reasons = spark.table("sales_dead_letter").groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
 bars({row.reason: row["count"] for row in reasons}, "Dead letters by reason", "lines")
 ### END SOLUTION
@@ -1042,8 +1052,8 @@ check("2b.1")
 # %% [markdown]
 # ## Lesson 7: Expectations
 #
-# A dead-letter table answers "can this line be read?". The next question is about meaning: a product that nobody knows, a price of nothing, a line without a number. Such rules belong beside the code that makes the dataset, with a name, a count in
-# every run, and a decision what to do:
+# A dead-letter table answers "can this line be read?". The next question is about meaning: a product that nobody knows, a price of nothing, a line without a
+# number. Such rules belong beside the code that makes the dataset, with a name, a count in every run, and a decision what to do:
 #
 # | action | a record that breaks the rule | for |
 # |---|---|---|
@@ -1051,8 +1061,9 @@ check("2b.1")
 # | **drop** | is left out and counted | what would make results wrong, and can be done without |
 # | **fail** | stops the run; the target stays as it was | what must not happen: a key that is NULL, a feed of another currency |
 #
-# Databricks calls these *expectations*: decorators on the functions of a pipeline. Spark 4.2's own declarative pipelines have none. `labs_lib.expectations` has them under the same names:
-# `expect`, `expect_or_drop`, `expect_or_fail`, and `expect_all`, `expect_all_or_drop`, `expect_all_or_fail` for a dict of rules.
+# Databricks calls these *expectations*: decorators on the functions of a pipeline. Spark 4.2's own declarative pipelines have none. `labs_lib.expectations`
+# has them under the same names: `expect`, `expect_or_drop`, `expect_or_fail`, and `expect_all`, `expect_all_or_drop`, `expect_all_or_fail` for a dict of
+# rules.
 
 # %% tags=["demo"]
 products = lab.load("products")
@@ -1072,13 +1083,15 @@ print(f"{products.count():,} products came in, {spark.table('products_checked').
 print(f"{products.where('package_size IS NULL').count():,} have no package size at all")
 
 # %% [markdown]
-# **NULL is not true.** Most products that break the first rule have no package size: `NULL RLIKE '[0-9]'` is NULL. Here a condition that is not true counts as failed, as a WHERE would drop it. If a missing value is
-# fine, say so: `package_size IS NULL OR package_size RLIKE '[0-9]'`. Be explicit on Databricks as well: its documentation says that a condition is true or false for each record, and leaves NULL open.
+# **NULL is not true.** Most products that break the first rule have no package size: `NULL RLIKE '[0-9]'` is NULL. Here a condition that is not true counts
+# as failed, as a WHERE would drop it. If a missing value is fine, say so: `package_size IS NULL OR package_size RLIKE '[0-9]'`. Be explicit on Databricks as
+# well: its documentation says that a condition is true or false for each record, and leaves NULL open.
 #
-# Each rule sees every record, also those that another rule drops. So the counts of two rules can overlap, and they don't add up to the number of dropped records.
+# Each rule sees every record, also those that another rule drops. So the counts of two rules can overlap, and they don't add up to the number of dropped
+# records.
 #
-# **Counting without reading twice.** A count per rule is one aggregation, however many rules there are: `count_if(condition)` for each. Where to put it? `observe` counts during another action, such as the write itself, and hands
-# over the figures when that is done:
+# **Counting without reading twice.** A count per rule is one aggregation, however many rules there are: `count_if(condition)` for each. Where to put it?
+# `observe` counts during another action, such as the write itself, and hands over the figures when that is done:
 
 # %% tags=["demo"]
 lab.drop("observed_products")
@@ -1089,16 +1102,20 @@ counted.where("product_category IS NOT NULL").write.mode("append").saveAsTable("
 print(seen.get)
 
 # %% [markdown]
-# That costs nothing extra, and it is right for rules that warn or drop. For a fail rule it is too late: by then the write is committed, and if an error stopped the write, there are no figures. (In these versions it also has nothing to say when
-# the write creates its table, or when `txnVersion` made it do nothing.) So `write_checked` keeps the DataFrame (`persist`: memory first, then disk), counts all rules in one aggregation over it, decides, and only then writes from what it kept.
-# The source is read once, what is written is what was counted, and a broken fail rule costs the target nothing. The price is room for one batch.
+# That costs nothing extra, and it is right for rules that warn or drop. For a fail rule it is too late: by then the write is committed, and if an error
+# stopped the write, there are no figures. (In these versions it also has nothing to say when the write creates its table, or when `txnVersion` made it do
+# nothing.) So `write_checked` keeps the DataFrame (`persist`: memory first, then disk), counts all rules in one aggregation over it, decides, and only then
+# writes from what it kept. The source is read once, what is written is what was counted, and a broken fail rule costs the target nothing. The price is room
+# for one batch.
 #
-# **In declarative pipelines** the same decorators work below `@dp.table` or `@dp.materialized_view` (never above: these leave no function behind). There the function is called to *describe* the query and may not run one, so a drop rule becomes a filter
-# and a fail rule an error inside the query. What does not work there in Spark 4.2:
+# **In declarative pipelines** the same decorators work below `@dp.table` or `@dp.materialized_view` (never above: these leave no function behind). There the
+# function is called to *describe* the query and may not run one, so a drop rule becomes a filter and a fail rule an error inside the query. What does not
+# work there in Spark 4.2:
 #
 # * counts of the run: figures of `observe` don't come back from a pipeline. A second view with `rule_counts` has them, and reads the source once more;
-# * a fail rule on a materialized view: its refresh empties the table *before* it runs the query, so the view is empty after the error. On a streaming table it is safe: the failed batch is not committed.
-#   Either way the error may say no more than that a task failed while it wrote; the rule's name is then in the server's log only.
+# * a fail rule on a materialized view: its refresh empties the table *before* it runs the query, so the view is empty after the error. On a streaming table
+#   it is safe: the failed batch is not committed. Either way the error may say no more than that a task failed while it wrote; the rule's name is then in the
+#   server's log only.
 
 # %% tags=["demo"]
 lab.drop("known_products", "known_products_quality")
@@ -1128,9 +1145,11 @@ print(f"{spark.table('known_products').count():,} products in the view")
 spark.table("known_products_quality").orderBy("rule").show()
 
 # %% [markdown]
-# **When something else is better.** A Delta **CHECK constraint** belongs to the table, not to one pipeline: whoever writes, a single row that breaks it fails the whole write. Use it for what must hold always; it counts nothing and drops nothing.
-# It is strict about NULL, unlike CHECK in most databases. **dbt tests** and **Great Expectations** look at a table *after* it was written: good for questions about many rows (is the key unique, did the volume halve since yesterday, does every
-# order have a customer) and for documents that others read; they find the damage and don't prevent it. Expectations sit in between: per record, per run, before the write.
+# **When something else is better.** A Delta **CHECK constraint** belongs to the table, not to one pipeline: whoever writes, a single row that breaks it fails
+# the whole write. Use it for what must hold always; it counts nothing and drops nothing. It is strict about NULL, unlike CHECK in most databases. **dbt
+# tests** and **Great Expectations** look at a table *after* it was written: good for questions about many rows (is the key unique, did the volume halve since
+# yesterday, does every order have a customer) and for documents that others read; they find the damage and don't prevent it. Expectations sit in between: per
+# record, per run, before the write.
 
 # %% tags=["demo"]
 lab.drop("prices")
@@ -1144,17 +1163,20 @@ for price in ("2.5", "-1", "NULL"):
         print(f"{price:>5}: refused,", "CHECK constraint positive" if "positive" in str(error) else "for another reason")
 
 # %% [markdown]
-# **On Databricks.** Expectations are part of Lakeflow Spark Declarative Pipelines (once Delta Live Tables): `from pyspark import pipelines as dp` and `@dp.expect_or_drop(...)`; older code has `import dlt`. SQL has
-# `CONSTRAINT name EXPECT (condition) ON VIOLATION DROP ROW | FAIL UPDATE`. Counts are in the pipeline's event log, a table that you query with `event_log(...)` (the details of its `flow_progress` events); `read_metric_history`,
-# which some older texts call, is not in the documented interface.
+# **On Databricks.** Expectations are part of Lakeflow Spark Declarative Pipelines (once Delta Live Tables): `from pyspark import pipelines as dp` and
+# `@dp.expect_or_drop(...)`; older code has `import dlt`. SQL has `CONSTRAINT name EXPECT (condition) ON VIOLATION DROP ROW | FAIL UPDATE`. Counts are in the
+# pipeline's event log, a table that you query with `event_log(...)` (the details of its `flow_progress` events); `read_metric_history`, which some older
+# texts call, is not in the documented interface.
 #
-# **Read on:** [Databricks: expectations](https://docs.databricks.com/aws/en/dlt/expectations), [Delta: constraints](https://docs.delta.io/latest/delta-constraints.html),
-# [Spark: declarative pipelines](https://spark.apache.org/docs/latest/declarative-pipelines-programming-guide.html).
+# **Read on:** [Databricks: expectations](https://docs.databricks.com/aws/en/dlt/expectations), [Delta:
+# constraints](https://docs.delta.io/latest/delta-constraints.html), [Spark: declarative
+# pipelines](https://spark.apache.org/docs/latest/declarative-pipelines-programming-guide.html).
 
 # %% [markdown]
 # ### Step 2b.2: Expectations
 #
-# Sales come in three batches. `sales_batches.land(lab, number)` makes a batch the content of the table `sales_landing` (`line_id`, `store_id`, `product_id`, `quantity`, `sales_value`, `transaction_date`).
+# Sales come in three batches. `sales_batches.land(lab, number)` makes a batch the content of the table `sales_landing` (`line_id`, `store_id`, `product_id`,
+# `quantity`, `sales_value`, `transaction_date`).
 
 # %%
 lab.load("products")
@@ -1177,7 +1199,8 @@ spark.table("sales_landing").orderBy("line_id").show(4)
 #
 # `write_checked` appends to the table `sales_checked` and puts the counts into the table `quality_metrics`. Begin with dropping both.
 #
-# **Checked:** the metrics of each rule in all three runs (action, passed, failed); the rows of `sales_checked`; its history: one commit for each run that succeeded.
+# **Checked:** the metrics of each rule in all three runs (action, passed, failed); the rows of `sales_checked`; its history: one commit for each run that
+# succeeded.
 
 # %% tags=["answer:2b.2"]
 # Decorate sales_checked, then land and write the three batches.

@@ -14,9 +14,7 @@
 # # Module 2: Pipeline patterns and resilience
 #
 # A pipeline that is right on the day it is written meets, sooner or later, a customer who moves, a change that arrives before the one it follows, an event
-# that is an
-# hour late, a record that can't be parsed, a service that is down, and a machine that stops between two writes. None of these is
-# rare. This module is about pipelines that are right on such days too, and about proving it: each pattern here is tried with the
+# that is an hour late, a record that can't be parsed, a service that is down, and a machine that stops between two writes. None of these is rare. This module is about pipelines that are right on such days too, and about proving it: each pattern here is tried with the
 # failure that it is for.
 #
 # | part | you learn to | exercise |

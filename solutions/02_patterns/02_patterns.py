@@ -199,6 +199,7 @@ household_changes = dimension.lay_changes(lab)
 household_changes.groupBy("batch").agg(F.count("*").alias("records"), F.countDistinct("household_id").alias("households")).orderBy("batch").show()
 household_changes.printSchema()
 
+
 # %% [markdown]
 # There are new households, changed ones, some that went back to what they were, records that repeat what is known, late records (some before the *first*
 # version that is known), exact duplicates, and records that a later batch delivers again. Some households have several records in a batch. Nulls are
@@ -219,6 +220,7 @@ def new_dimension():
 
 new_dimension()
 print(f"{spark.table('household_history').count():,} versions to begin with")
+
 
 # %% [markdown]
 # **Produce** the table `household_history`: begin with `new_dimension()`, then apply batches 1 to 4 in this order, **one MERGE each**.
@@ -402,6 +404,7 @@ print(f"{len(list(landing.glob('*.json')))} files; the first begins like this:")
 for line in sorted(landing.glob("*.json"))[0].read_text().splitlines()[:5]:
     print(line)
 
+
 # %% [markdown]
 # A stream's checkpoint and its table belong together: who deletes one and keeps the other reads everything twice or never. This forgets both, for bronze
 # and for silver:
@@ -411,6 +414,7 @@ def start_over():
     lab.drop("bronze_changes")
     shutil.rmtree(lab.folder / "pipelines" / "household_changes", ignore_errors=True)
     drop_auto_cdc_flow("silver_households")
+
 
 # %% [markdown]
 # **Produce**, beginning with `start_over()` and the first drop:
@@ -1181,6 +1185,7 @@ lab.load("products")
 sales_batches.land(lab, 1)
 spark.table("sales_landing").orderBy("line_id").show(4)
 
+
 # %% [markdown]
 # These rules are wanted:
 #
@@ -1258,6 +1263,7 @@ with FlakyService(regions, [Outage(60, 120, "503"), Outage(120, 180, "dropped")]
     with urlopen(f"{service.address}/calls") as response:
         print("on the service's record:", [call["answer"] for call in json.load(response)])
 
+
 # %% [markdown]
 # Two kinds of trouble, and the difference matters. An answer of 503 or a lost connection says something about **the service**; Python raises some `OSError` for both. An unknown
 # store says something about **the question**: the service is well and answered. Only the first kind is a reason to stop calling.
@@ -1308,6 +1314,7 @@ def plot_calls(reached):
 
 reached = {"plainly": calls_per_minute(plainly), "with three retries": calls_per_minute(with_retries)}
 plot_calls(reached)
+
 
 # %% [markdown]
 # Retries quadruple the load just when the service can bear it least, and every row of the job waits for all of them. A breaker does the opposite.
@@ -1459,6 +1466,7 @@ for _ in range(2):
 added = spark.table("retried").agg(F.sum("quantity")).first()[0] - before
 print(f"an UPDATE run twice: each row got {added / batch.count():g} more")
 
+
 # %% [markdown]
 # The other way needs a key in the data: `MERGE ... ON line_id WHEN NOT MATCHED THEN INSERT`. It finds again what is there, at the price of reading the target. Leave out `WHEN MATCHED THEN
 # UPDATE SET *` if rows never change: it rewrites every row of a repeated batch with itself, and each rewrite goes on to whoever reads the table's changes. Popular recipes do that, and
@@ -1499,6 +1507,7 @@ for slow, quick in ((append, append), (merge, append), (merge, merge)):
     slow_one, quick_one = interleave(lab, slow, quick, lines)
     outcomes.append({"slow": slow.__name__, "quick": quick.__name__, "the quick one": str(quick_one), "the slow one": str(slow_one)})
 pd.DataFrame(outcomes)
+
 
 # %% [markdown]
 # An append reads nothing, so nothing can have changed under it. The MERGE had looked for its lines in a table that now has more of them. Under WriteSerializable the second pair passes: the MERGE might have come first. It
@@ -1730,6 +1739,7 @@ print("rows now:            ", spark.table("lesson_sales").count())
 print("rows of the version: ", spark.read.option("versionAsOf", good).table("lesson_sales").count())
 spark.sql(f"RESTORE TABLE lesson_sales TO VERSION AS OF {good}")
 print("rows after RESTORE:  ", spark.table("lesson_sales").count())
+
 
 # %% [markdown]
 # RESTORE rewinds the table and not the stream: the checkpoint still says that those batches are finished, so their rows will not come again by themselves.

@@ -1,1 +1,0 @@
-exec(SOLUTION.replace("""        apply_as_deletes="operation = 'DELETE'",\n""", ""))

@@ -1,1 +1,0 @@
-exec(SOLUTION.replace('.option("maxFilesPerTrigger", 1)', ""))

@@ -1,1 +1,0 @@
-exec(SOLUTION.replace("WHEN seen OR copy > 1", "WHEN copy > 1"))

@@ -1,1 +1,0 @@
-exec(SOLUTION.replace("run=number)", 'run=number, mode="overwrite")'))

@@ -1,1 +1,0 @@
-exec(SOLUTION.replace("cooldown, clock\n", "cooldown, time.time\n"))

@@ -1,1 +1,0 @@
-exec(SOLUTION.replace("failed=isinstance(error, OSError)", "failed=True"))

@@ -1,1 +1,0 @@
-exec(SOLUTION.replace('self.state == "half-open" or ', ""))

@@ -1,3 +1,0 @@
-import uuid
-
-exec(SOLUTION.replace('f"sales-batch-{batch_id}"', "str(uuid.uuid4())"))

@@ -1,1 +1,0 @@
-exec(SOLUTION.replace("for name, value in once.items()}", "for name, value in {}.items()}"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from labs_lib import registry, settings
 from labs_lib.checker import examine, expected_digests, judge, trials_of
 from labs_lib.engine.session import changed_conf
 from labs_lib.evidence import capture
+from labs_lib.lab import open_lab
 from labs_lib.verdict import Verdict
 
 HERE = Path(__file__).resolve().parent
@@ -53,6 +54,10 @@ class Notebook:
                 exec(compile(cell.source, role.step or "lesson", "exec"), self.names)
         self.lab = self.names["lab"]
 
+    def reopen(self) -> None:
+        """Make this module the open one again, as its notebook's first cells do."""
+        open_lab(self.lab.module, seed=self.lab.seed)
+
     def restore_settings(self, step_id: str) -> None:
         now, wanted = changed_conf(self.lab.spark), self.conf[step_id]
         for name in now.keys() - wanted.keys():
@@ -78,10 +83,18 @@ class Notebook:
 
 
 @pytest.fixture(scope="module")
-def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Notebook]]:
+def notebook_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Notebook]]:
     before = os.environ.get("LABS_WORKSPACE")
     os.environ["LABS_WORKSPACE"] = str(tmp_path_factory.mktemp("answers"))
-    yield {module.name: Notebook(module) for module in WRITTEN}
+    notebooks: dict[str, Notebook] = {}
+
+    def open_module(name: str) -> Notebook:
+        if name not in notebooks:
+            notebooks[name] = Notebook(registry.module(name))
+        notebooks[name].reopen()
+        return notebooks[name]
+
+    yield open_module
     os.environ.pop("LABS_WORKSPACE")
     if before is not None:
         os.environ["LABS_WORKSPACE"] = before
@@ -98,10 +111,10 @@ def cases(kind: str) -> list[Any]:
 
 @pytest.mark.parametrize(("module", "path"), cases("wrong_answers"))
 def test_a_wrong_answer_loses_exactly_the_steps_in_its_name(
-    module: str, path: Path, notebooks: dict[str, Notebook]
+    module: str, path: Path, notebook_of: Callable[[str], Notebook]
 ) -> None:
     named = steps_of(path)
-    verdicts = notebooks[module].verdicts(path.read_text(encoding="utf-8"), named[0])
+    verdicts = notebook_of(module).verdicts(path.read_text(encoding="utf-8"), named[0])
     assert [verdict.step for verdict in verdicts if not verdict.passed] == named, "\n".join(
         map(repr, verdicts)
     )
@@ -113,9 +126,9 @@ def test_a_wrong_answer_loses_exactly_the_steps_in_its_name(
 
 @pytest.mark.parametrize(("module", "path"), cases("right_answers"))
 def test_a_right_answer_that_looks_different_gets_full_marks(
-    module: str, path: Path, notebooks: dict[str, Notebook]
+    module: str, path: Path, notebook_of: Callable[[str], Notebook]
 ) -> None:
-    verdicts = notebooks[module].verdicts(path.read_text(encoding="utf-8"), steps_of(path)[0])
+    verdicts = notebook_of(module).verdicts(path.read_text(encoding="utf-8"), steps_of(path)[0])
     assert all(verdict.passed for verdict in verdicts), "\n".join(map(repr, verdicts))
 
 

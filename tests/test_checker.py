@@ -160,7 +160,7 @@ def test_a_check_changes_nothing_that_it_checks_and_keeps_stderr_clean(tmp_path:
         text=True,
     )
     assert "1a  · · ✘ · ○  0 of 11 points  Performance tuning" in shown.stdout
-    assert "02_patterns: Patterns  (not yet written)" in shown.stdout
+    assert "03_cicd: CI/CD  (not yet written)" in shown.stdout
 
 
 def test_a_damaged_progress_file_is_set_aside_and_not_lost(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("""        apply_as_deletes="operation = 'DELETE'",\n""", ""))

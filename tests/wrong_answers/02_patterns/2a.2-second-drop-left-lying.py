@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("captured.deliver(lab, 2)\n", ""))

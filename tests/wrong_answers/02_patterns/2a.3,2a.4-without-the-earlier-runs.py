@@ -1,0 +1,3 @@
+# The variable is overwritten in each turn of the loop.
+exec(SOLUTION)
+hourly_progress = runs[-1]

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('.option("maxFilesPerTrigger", 1)', ""))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("WHEN seen OR copy > 1", "WHEN copy > 1"))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("product_id INT, quantity INT, sales_value", "product_id INT, quantity STRING, sales_value").replace('"quantity", "sales_value", "sold_at", "batch_id"', 'F.col("quantity").cast("string").alias("quantity"), "sales_value", "sold_at", "batch_id"'))

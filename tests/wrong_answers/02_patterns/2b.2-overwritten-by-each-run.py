@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("run=number)", 'run=number, mode="overwrite")'))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("cooldown, clock\n", "cooldown, time.time\n"))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("failed=isinstance(error, OSError)", "failed=True"))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('self.state == "half-open" or ', ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -53,17 +54,17 @@ def text(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def progress_html(steps: dict[str, dict[str, Any]]) -> str:
-    """All modules with a mark per step."""
+def progress_html(steps: dict[str, dict[str, Any]], modules: Iterable[registry.Module]) -> str:
+    """Modules with a mark per step."""
     return _template("progress.html").render(
-        modules=registry.modules(), steps=steps, marks=MARKS, words=WORDS, colours=COLOURS
+        modules=modules, steps=steps, marks=MARKS, words=WORDS, colours=COLOURS
     )
 
 
-def progress_text(steps: dict[str, dict[str, Any]]) -> str:
-    """All modules with a mark per step, a line an exercise."""
+def progress_text(steps: dict[str, dict[str, Any]], modules: Iterable[registry.Module]) -> str:
+    """Modules with a mark per step, a line an exercise."""
     lines = []
-    for module in registry.modules():
+    for module in modules:
         lines.append(f"{module.name}: {module.title}" + ("" if module.written else "  (not yet written)"))
         if not module.written:
             continue

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from labs_lib import settings
+from labs_lib import registry, settings
 from labs_lib.engine import archive, jars, java, server
 from labs_lib.errors import LabsError
 
@@ -144,7 +144,7 @@ def progress(
     from labs_lib.progress_file import load
 
     place = workspace or (settings.workspace() if "LABS_WORKSPACE" in os.environ else ROOT / "work" / ".labs")
-    console.print(cards.progress_text(load(place)), highlight=False)
+    console.print(cards.progress_text(load(place), registry.modules()), highlight=False)
 
 
 @app.command()

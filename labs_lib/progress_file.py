@@ -46,19 +46,20 @@ def load(workspace: Path) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Progress:
-    """All modules with the state of their steps; shows itself as a table."""
+    """The state of steps, and the modules to show; shows itself as a table."""
 
     steps: dict[str, dict[str, Any]]
+    modules: tuple[registry.Module, ...]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from labs_lib import cards
 
-        return {"text/html": cards.progress_html(self.steps), "text/plain": cards.progress_text(self.steps)}
+        return {"text/html": cards.progress_html(self.steps, self.modules), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         from labs_lib import cards
 
-        return cards.progress_text(self.steps)
+        return cards.progress_text(self.steps, self.modules)
 
     @property
     def solved(self) -> int:
@@ -66,9 +67,12 @@ class Progress:
         return sum(step["status"] == "pass" for step in self.steps.values())
 
 
-def progress() -> Progress:
-    """The learner's progress over all modules."""
-    known = {
-        step.id for module in registry.modules() for exercise in module.exercises for step in exercise.steps
-    }
-    return Progress({name: state for name, state in load(settings.workspace()).items() if name in known})
+def progress(module: str | None = None) -> Progress:
+    """The learner's progress in one module, such as `01_optimization`, or in all of them.
+
+    Raises LabsError if there is no module of that name.
+    """
+    modules = registry.modules() if module is None else (registry.module(module),)
+    known = {step.id for each in modules for step in registry.steps(each)}
+    kept = load(settings.workspace())
+    return Progress({name: state for name, state in kept.items() if name in known}, modules)

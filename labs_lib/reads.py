@@ -19,7 +19,9 @@ def rows_read(run: Run) -> int:
         raise LabsError("This run was not measured; call measure, and pass rows_read what it returns.")
     jobs = {job["jobId"] for job in fetch("jobs") if any(tag.endswith(run.tag) for tag in job["jobTags"])}
     if not jobs:
-        raise LabsError("The Spark UI knows no job of this run any more; measure it again.")
+        raise LabsError(
+            "The Spark UI knows no job of this run any more; measure it again. (The rows that a stream read are in its progress.)"
+        )
     executions = fetch("sql?details=false&planDescription=false&length=100000")
     return sum(
         _scanned(fetch(f"sql/{each['id']}?details=true&planDescription=true"))

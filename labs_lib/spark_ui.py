@@ -24,6 +24,7 @@ from labs_lib.engine import session
 from labs_lib.errors import LabsError
 
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+MEASURED = re.compile(r"run-[0-9a-f]{32}$")  # the tag of a measured run
 PATIENCE = 10.0  # seconds that the UI may lag behind the query that has returned
 
 
@@ -72,6 +73,11 @@ class Run:
         return sum(stage.shuffle_write for stage in self.stages)
 
     @property
+    def input_bytes(self) -> int:
+        """Bytes that all stages read from files (or from a cache), Delta's log included: the UI's column "Input"."""
+        return sum(stage.input_bytes for stage in self.stages)
+
+    @property
     def run_time(self) -> int:
         """Milliseconds of task time, summed over all stages."""
         return sum(stage.run_time for stage in self.stages)
@@ -98,10 +104,14 @@ class Run:
 def measure(action: DataFrame | Callable[[], object], label: str = "") -> Run:
     """Run a DataFrame to its end without keeping rows (or call a function) and return what Spark did for it.
 
+    Streams that a function runs count too. Spark gives their jobs none of the caller's tags, so they are told by the session and by
+    having begun meanwhile: a stream that runs in the background at the same time would be counted as well.
+
     Raises LabsError if the action started no Spark job, or if the UI can't be reached. Errors of the action itself pass.
     """
     spark = session.connection().spark
     tag = f"run-{uuid.uuid4().hex}"
+    before = max((job["jobId"] for job in fetch("jobs")), default=-1)
     spark.addTag(tag)
     try:
         if isinstance(action, DataFrame):
@@ -110,7 +120,9 @@ def measure(action: DataFrame | Callable[[], object], label: str = "") -> Run:
             action()
     finally:
         spark.removeTag(tag)
-    return replace(of_tag(tag, label), query=serialised(action) if isinstance(action, DataFrame) else "")
+    if isinstance(action, DataFrame):
+        return replace(of_tag(tag, label), query=serialised(action))
+    return _of_jobs(tag, label, lambda job: _has_tag(job, tag) or _is_later(job, before, spark.session_id))
 
 
 def serialised(frame: DataFrame) -> str:
@@ -120,7 +132,11 @@ def serialised(frame: DataFrame) -> str:
 
 def of_tag(tag: str, label: str = "") -> Run:
     """What Spark did for the jobs that carry a tag of `spark.addTag`."""
-    jobs = _settled_jobs(tag)
+    return _of_jobs(tag, label, lambda job: _has_tag(job, tag))
+
+
+def _of_jobs(tag: str, label: str, wanted: Callable[[dict[str, Any]], bool]) -> Run:
+    jobs = _settled_jobs(wanted)
     stage_ids = sorted({stage for job in jobs for stage in job["stageIds"]})
     stages = tuple(stage for number in stage_ids if (stage := _stage(number)) is not None)
     if len(stages) < sum(job["numCompletedStages"] for job in jobs):
@@ -162,11 +178,22 @@ def size(text: str) -> int:
     return round(float(match[1].replace(",", "")) * UNITS.get(match[2] or "B", 1))
 
 
-def _settled_jobs(tag: str) -> list[dict[str, Any]]:
-    """Jobs of a tag once the UI has seen all of them end: its store runs a little behind the scheduler."""
+def _has_tag(job: dict[str, Any], tag: str) -> bool:
+    return any(name.endswith(tag) for name in job["jobTags"])
+
+
+def _is_later(job: dict[str, Any], before: int, session_id: str) -> bool:
+    """Whether a job began after job `before`, in that session and outside of another measured run."""
+    tags = job["jobTags"]
+    mine = any(f"Session_{session_id}" in name for name in tags)
+    return job["jobId"] > before and mine and not any(MEASURED.search(name) for name in tags)
+
+
+def _settled_jobs(wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Those jobs once the UI has seen all of them end: its store runs a little behind the scheduler."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        jobs = [job for job in fetch("jobs") if any(name.endswith(tag) for name in job["jobTags"])]
+        jobs = [job for job in fetch("jobs") if wanted(job)]
         if jobs and all(job["status"] != "RUNNING" for job in jobs):
             return jobs
         if time.monotonic() > deadline:

@@ -20,11 +20,11 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 from labs_lib import registry
 
 HERE = Path(__file__).resolve().parent
-STEP = registry.step("1a.1")
-ANSWER, CHECK = "answer-1a-1", "check-1a-1"
-NOTEBOOK = "01_optimization/01_optimization.ipynb"
-WRONG = HERE / "wrong_answers/01_optimization/1a.1-most-rows-read.py"
-RIGHT = HERE / "right_answers/01_optimization/1a.1-from-the-rest-interface.py"
+# A module, and a wrong and a right answer to its first step.
+TRIED = [
+    ("01_optimization", "1a.1-most-rows-read.py", "1a.1-from-the-rest-interface.py"),
+    ("02_patterns", "2a.1-late-records-left-out.py", "2a.1-with-mergeinto.py"),
+]
 SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -170,8 +170,8 @@ def jupyterlab(own_home: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(jupyterlab: str, tmp_path: Path) -> Iterator[Page]:
-    """Chromium, with a profile of its own, at that JupyterLab."""
+def page(tmp_path: Path) -> Iterator[Page]:
+    """Chromium, with a profile of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch_persistent_context(
             str(tmp_path / "profile"),
@@ -181,47 +181,53 @@ def page(jupyterlab: str, tmp_path: Path) -> Iterator[Page]:
         )
         opened = browser.pages[0] if browser.pages else browser.new_page()
         opened.set_default_timeout(DRAWN)
-        opened.goto(jupyterlab.replace("/lab?", f"/lab/tree/{NOTEBOOK}?"))
         yield opened
         browser.close()
 
 
-@pytest.fixture
-def cells() -> list[str]:
-    """The ids of module 1's code cells, from its first to its last."""
-    found = json.loads((HERE.parent / "modules" / NOTEBOOK).read_text())["cells"]
+def code_cells(notebook: str) -> list[str]:
+    """The ids of a notebook's code cells, from its first to its last."""
+    found = json.loads((HERE.parent / "modules" / notebook).read_text())["cells"]
     return [str(cell["id"]) for cell in found if cell["cell_type"] == "code"]
 
 
-def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(page: Page, cells: list[str]) -> None:
+@pytest.mark.parametrize(("module", "wrong", "right"), TRIED, ids=lambda value: value[:2])
+def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(
+    module: str, wrong: str, right: str, jupyterlab: str, page: Page
+) -> None:
+    notebook = f"{module}/{module}.ipynb"
+    cells = code_cells(notebook)
+    step, after = list(registry.steps(registry.module(module)))[:2]
+    answer, check = (f"{kind}-{step.id.replace('.', '-')}" for kind in ("answer", "check"))
+    page.goto(jupyterlab.replace("/lab?", f"/lab/tree/{notebook}?"))
     lab = Lab(page)
     lab.wait_until_ready()
-    lab.run_all_above(ANSWER, last=cells[cells.index(ANSWER) - 1])
+    lab.run_all_above(answer, last=cells[cells.index(answer) - 1])
 
-    lab.write(ANSWER, WRONG.read_text())
-    lab.run(ANSWER)
-    card = lab.run(CHECK).locator(".labs-card")
-    expect(card).to_contain_text(STEP.title)
+    lab.write(answer, (HERE / "wrong_answers" / module / wrong).read_text())
+    lab.run(answer)
+    card = lab.run(check).locator(".labs-card")
+    expect(card).to_contain_text(step.title)
     expect(card).to_contain_text(re.compile("Not yet|Partly"))
-    first, second, third = (card.get_by_text(f"Hint {number} of {len(STEP.hints)}") for number in (1, 2, 3))
+    first, second, third = (card.get_by_text(f"Hint {number} of {len(step.hints)}") for number in (1, 2, 3))
     expect(first).to_be_visible()
     expect(second).to_be_hidden()
     first.click()
-    expect(card.get_by_text(STEP.hints[0].replace("`", ""))).to_be_visible()
+    expect(card.get_by_text(step.hints[0].replace("`", ""))).to_be_visible()
     expect(second).to_be_visible()
     expect(third).to_be_hidden()
 
-    lab.write(ANSWER, RIGHT.read_text())
-    lab.run(ANSWER)
-    card = lab.run(CHECK).locator(".labs-card")
+    lab.write(answer, (HERE / "right_answers" / module / right).read_text())
+    lab.run(answer)
+    card = lab.run(check).locator(".labs-card")
     expect(card).to_contain_text("Solved")
-    expect(card).to_contain_text(f"{STEP.points} of {STEP.points} points")
+    expect(card).to_contain_text(f"{step.points} of {step.points} points")
     expect(card.get_by_text("Hint")).to_have_count(0)
 
-    lab.restart(CHECK)
+    lab.restart(check)
     expect(card).to_have_count(0)
     for name in ("parameters", "setup-1"):
         lab.run(name)
     shown = lab.run(cells[-1]).locator(".labs-progress")
-    expect(shown.get_by_title(f"{STEP.id} {STEP.title}: Solved")).to_be_visible()
-    expect(shown.get_by_title(f"1a.2 {registry.step('1a.2').title}: Not tried")).to_be_visible()
+    expect(shown.get_by_title(f"{step.id} {step.title}: Solved")).to_be_visible()
+    expect(shown.get_by_title(f"{after.id} {after.title}: Not tried")).to_be_visible()

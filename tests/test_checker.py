@@ -19,10 +19,11 @@ from grader.admit import admit
 from labs_lib import cards, registry
 from labs_lib.checker import blame_earlier_step, examine, judge, trials_of
 from labs_lib.engine import session
+from labs_lib.errors import LabsError
 from labs_lib.evidence import Evidence, Unusable, capture, plain
 from labs_lib.lab import Lab, open_lab
 from labs_lib.observer import Observer
-from labs_lib.progress_file import load
+from labs_lib.progress_file import load, progress
 from labs_lib.verdict import Finding, Verdict, settle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,6 +162,18 @@ def test_a_check_changes_nothing_that_it_checks_and_keeps_stderr_clean(tmp_path:
     )
     assert "1a  · · ✘ · ○  0 of 11 points  Performance tuning" in shown.stdout
     assert "03_cicd: CI/CD  (not yet written)" in shown.stdout
+
+
+def test_progress_in_a_notebook_is_of_its_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "progress.json").write_text(
+        '{"1a.1": {"status": "pass", "points": 2}, "2a.1": {"status": "pass", "points": 3}}'
+    )
+    monkeypatch.setenv("LABS_WORKSPACE", str(tmp_path))
+    assert progress().solved == 2
+    mine = progress("02_patterns")
+    assert mine.solved == 1 and "2a  ✔ · · · ·  3 of" in repr(mine) and "01_optimization" not in repr(mine)
+    with pytest.raises(LabsError, match="02_patterns"):
+        progress("02_pattern")
 
 
 def test_a_damaged_progress_file_is_set_aside_and_not_lost(tmp_path: Path) -> None:

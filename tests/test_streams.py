@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,6 +18,7 @@ from labs_lib.errors import LabsError
 from labs_lib.feeds import sales_events
 from labs_lib.feeds.sales_events import NIGHTS, SalesFeed, sales_feed
 from labs_lib.lab import Lab, open_lab
+from labs_lib.spark_ui import measure
 from labs_lib.streams import checkpoint, forget_stream, run_stream
 from labs_lib.watermarks import replay
 
@@ -110,6 +116,49 @@ def test_an_error_in_a_function_for_batches_is_the_reason(lab: Lab) -> None:
         LabsError, match=r"'raising' failed: ValueError: no disk for batch 0\. Its checkpoint"
     ):
         run_stream(lab, "raising", lines_of(lab, feed).writeStream.foreachBatch(broken))
+
+
+def test_an_interrupted_stream_is_stopped_in_mid_batch_and_goes_on(lab: Lab, tmp_path: Path) -> None:
+    feed = begin(lab, "interrupted")
+    for night in range(1, NIGHTS + 1):
+        feed.deliver(night)
+    begun, table = tmp_path / "begun", f"{lab.database}.interrupted"
+
+    def write(batch, batch_id):  # type: ignore[no-untyped-def]
+        begun.touch()
+        time.sleep(2)  # work, in whose midst the interrupt comes
+        batch.write.options(txnAppId="interrupted", txnVersion=batch_id).mode("append").saveAsTable(table)
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    stream = lab.spark.readStream.schema(feed.schema).option("maxFilesPerTrigger", 1).json(str(feed.folder))
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_stream(lab, "interrupted", stream.writeStream.foreachBatch(write))
+    assert [query.name for query in lab.spark.streams.active] == []
+    assert not (checkpoint(lab, "interrupted") / "commits" / str(NIGHTS - 1)).exists()
+    run_stream(lab, "interrupted", stream.writeStream.foreachBatch(write))
+    lines = lab.spark.table(table)
+    assert lines.count() == lines.select("line_id").distinct().count() == len(sales_events.events(lab.seed))
+
+
+def test_measure_counts_the_bytes_that_a_stream_read_in_whatever_its_function_does(lab: Lab) -> None:
+    feed = begin(lab, "measured")
+
+    def twice(batch, batch_id):  # type: ignore[no-untyped-def]
+        for _ in range(2):
+            batch.write.format("noop").mode("append").save()
+
+    for night in (1, 2):
+        size = feed.deliver(night).stat().st_size
+        once = measure(lambda: run_stream(lab, "measured", lines_of(lab, feed).writeStream, table="measured"))
+        assert size <= once.input_bytes < 1.1 * size
+    double = measure(lambda: run_stream(lab, "doubled", lines_of(lab, feed).writeStream.foreachBatch(twice)))
+    both = sum((feed.folder / f"night-{night}.json").stat().st_size for night in (1, 2))
+    assert 2 * both <= double.input_bytes < 2.1 * both
 
 
 def test_bad_input_is_named(lab: Lab) -> None:

@@ -21,6 +21,9 @@ SHORT, LONG = 2, 24  # hours of delay in 2a.3, and in 2a.4
 CENT = 0.005  # dollars; sums of the same amounts in another order differ by far less
 HOURLY, DAILY = ("window_start", "store_id"), ("day", "store_id")
 WRITES = ("WRITE", "CREATE TABLE AS SELECT", "CREATE OR REPLACE TABLE AS SELECT", "REPLACE TABLE AS SELECT")
+# Bytes read against the size of the files: how far an answer that reads each file once may be above it. MERGE reads its target twice and
+# Delta reads its log; both grow with the nights, to 21 kB in the fourth. Reading a file twice doubles the figure.
+READ_ONCE, READ_BESIDES = 1.5, 65_536
 LARGEST = 2**53  # beyond it floats skip whole numbers
 NIGHTS = range(1, sales_events.NIGHTS + 1)
 
@@ -140,6 +143,7 @@ def judge_2a_4(evidence: Evidence) -> Iterator[Finding]:
 def observe_2a_5(observer: Observer) -> dict[str, Any]:
     """Both tables against the truth, what each commit wrote, and what each way had to read."""
     touched, so_far, read, read_so_far, final = _daily(observer.lab.seed)
+    sizes = [len(sales_events.file_of(observer.lab.seed, night)) for night in NIGHTS]
     incremental, full = observer.facts("daily_incremental"), observer.facts("daily_full")
     return {
         "tables": {
@@ -152,11 +156,12 @@ def observe_2a_5(observer: Observer) -> dict[str, Any]:
         "written": {"daily_incremental": _written(incremental), "daily_full": _written(full)},
         "to_write": {"daily_incremental": touched, "daily_full": so_far},
         "to_read": {"incremental_rows": read, "full_rows": read_so_far},
+        "sizes": {"incremental_bytes": sizes, "full_bytes": np.cumsum(sizes).tolist()},
     }
 
 
 def judge_2a_5(evidence: Evidence) -> Iterator[Finding]:
-    """Two equal tables, made in two ways, and the rows that each way read."""
+    """Two equal tables, made in two ways, and the rows and bytes that each way read."""
     observed = evidence.observed
     for name, table in observed["tables"].items():
         yield from _columns_and_rows(name, table, DAILY, "sums over all lines of the four nights")
@@ -201,6 +206,22 @@ def judge_2a_5(evidence: Evidence) -> Iterator[Finding]:
             expected,
             "those" if right else _list(found),
             "Take the figures from the metrics of each run, night by night, and don't add them up.",
+        )
+    for name, expected in (
+        ("incremental_bytes", "the night's file once, and a little for MERGE and Delta's log"),
+        ("full_bytes", "every file so far once, and a little for Delta's log"),
+    ):
+        found = [_number(row.get(name)) for row in cost]
+        sizes = observed["sizes"][name]
+        right = len(found) == len(sizes) and all(
+            size <= read <= size * READ_ONCE + READ_BESIDES for read, size in zip(found, sizes, strict=True)
+        )
+        yield Finding(
+            f"`{name}`",
+            right,
+            f"{expected}: files of {_list(sizes)} bytes",
+            "so it is" if right else _list(found),
+            "`input_bytes` of each measured run. A batch function that uses `batch` twice reads its file twice, unless it persists it.",
         )
 
 

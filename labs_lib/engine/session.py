@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyspark.sql.connect.proto as proto
+from pyspark.logger import PySparkLogger
 from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
@@ -164,6 +165,9 @@ def _connect() -> Connection:
         policy = DefaultPolicy(max_retries=3, initial_backoff=50, max_backoff=500)
         spark.client.set_retry_policies([policy])
     _remember_views(spark)
+    # The client logs each error that has a place in the learner's code as a line of JSON, though it is raised as well.
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
     return Connection(spark, local)
 
 

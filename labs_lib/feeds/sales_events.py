@@ -51,9 +51,8 @@ class SalesFeed:
             raise LabsError(f"The feed has no night {night!r}; its nights are 1 to {NIGHTS}.")
         file = self.folder / f"night-{night}.json"
         if not file.exists():
-            lines = night_of(self.seed, night)
             scratch = self.folder / f".{file.name}"  # Spark reads no file whose name begins with a dot
-            lines.to_json(scratch, orient="records", lines=True, date_format="iso", date_unit="s")
+            scratch.write_bytes(file_of(self.seed, night))
             os.replace(scratch, file)
         return file
 
@@ -81,6 +80,13 @@ def night_of(seed: int, night: int) -> pd.DataFrame:
     """The lines that arrive in one night's file, with the columns of SCHEMA, in order of arrival."""
     lines = events(seed)
     return lines.loc[lines.night == night, list(COLUMNS)].reset_index(drop=True)
+
+
+def file_of(seed: int, night: int) -> bytes:
+    """What is in that night's file: a line of JSON for each line of sales."""
+    lines = night_of(seed, night)
+    text = lines.to_json(orient="records", lines=True, date_format="iso", date_unit="s")
+    return str(text).encode()
 
 
 @functools.lru_cache(maxsize=4)

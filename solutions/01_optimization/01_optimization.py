@@ -855,4 +855,4 @@ check("1b.5")
 # * Retention is a promise to the slowest reader. Shorten it only when you know who that is.
 
 # %% tags=["demo"]
-progress()
+progress("01_optimization")

@@ -56,7 +56,7 @@ from labs_lib.faults import killing, rehearse
 from labs_lib.feeds import captured, deliveries, dimension, dirty_sales, sales_batches, sales_files
 from labs_lib.feeds.sales_events import sales_feed
 from labs_lib.flaky_service import CircuitOpen, FlakyService, ManualClock, Outage
-from labs_lib.plots import BLUE, GREEN, ORANGE, figure, show
+from labs_lib.plots import BLUE, GREEN, GREY, ORANGE, figure, show
 from labs_lib.reads import rows_read
 from labs_lib.streams import forget_stream, run_stream
 from labs_lib.watermarks import replay
@@ -774,8 +774,20 @@ for night in (1, 2):
 # * **A mistake stays.** When the logic changes, the history has to be computed anew: keep the full job, and run it then.
 # * **MERGE reads the target.** That is small as long as the aggregate is small beside the lines.
 #
-# To compare the two, take rows from metrics: the stream's progress has `input_rows`; for a batch job `measure(lambda: ...)` returns what the engine did, and `rows_read(run)` adds up what its file scans
-# put out.
+# To compare the two, take figures from metrics. Rows: the stream's progress has `input_rows`; for a batch job `measure(lambda: ...)` returns what the engine did, and `rows_read(run)` adds up what its
+# file scans put out. Bytes: `measure` takes a stream too, and `input_bytes` of what it returns is what all stages read, the target of the MERGE and Delta's log included. Here for a
+# third night:
+
+# %% tags=["demo"]
+example.deliver(3)
+micro_batches = []
+streamed = measure(lambda: micro_batches.append(run_stream(lab, "per_day", lines.writeStream.foreachBatch(add_to_days))))
+print(f"lines: {micro_batches[-1]['input_rows'].sum():,}")
+file_size = (example.folder / "night-3.json").stat().st_size
+print(f"bytes: {streamed.input_bytes / file_size:.1f} times the size of the night's file")
+
+# %% [markdown]
+# What MERGE and the log add is small here. Where the target is large beside the night's file, it is not, and incremental may read more than it saves.
 #
 # **On Databricks.** Materialized views choose by themselves: where the query allows it, a refresh reads only what changed, otherwise it recomputes; the pipeline's event log says which it was and why.
 #
@@ -791,9 +803,9 @@ for night in (1, 2):
 # * the table `daily_incremental` with `day` (the date of `event_time`), `store_id`, `lines`, `sales`: kept by a stream that, in one run per night, MERGEs that night's sums into it;
 # * the table `daily_full` with the same columns, written whole (mode `overwrite`) from all files in the folder after each night;
 # * `cost`, a pandas DataFrame or list of dicts, a row per night: `night` (1 to 4), `incremental_rows` (lines that the stream read that night, from its progress), `full_rows`
-#   (lines that the full job read that night, by `rows_read` of its measured run).
+#   (lines that the full job read that night, by `rows_read` of its measured run), `incremental_bytes` and `full_bytes` (`input_bytes` of each one's measured run).
 #
-# **Checked:** that both tables hold all lines and are equal; from their histories, that each was made in its own way; the rows that each way read.
+# **Checked:** that both tables hold all lines and are equal; from their histories, that each was made in its own way; the rows that each way read, and the bytes: each file once, and little besides.
 
 # %% tags=["answer:2a.5"]
 # Keep daily_incremental and daily_full night by night, and put a row per night into cost.
@@ -822,30 +834,51 @@ def merge_night(batch, batch_id):
 new_lines = spark.readStream.schema(feed.schema).json(str(feed.folder))
 cost = []
 for night in feed.arrivals():
-    progressed = run_stream(lab, "daily_incremental", new_lines.writeStream.foreachBatch(merge_night))
+    stream = new_lines.writeStream.foreachBatch(merge_night)
+    progressed = []
+    stream_run = measure(lambda: progressed.append(run_stream(lab, "daily_incremental", stream)))
     everything = per_day(spark.read.schema(feed.schema).json(str(feed.folder)))
     full_run = measure(lambda: everything.write.mode("overwrite").saveAsTable("daily_full"))
-    cost.append({"night": night, "incremental_rows": int(progressed["input_rows"].sum()), "full_rows": rows_read(full_run)})
+    cost.append(
+        {
+            "night": night,
+            "incremental_rows": int(progressed[0]["input_rows"].sum()),
+            "full_rows": rows_read(full_run),
+            "incremental_bytes": stream_run.input_bytes,
+            "full_bytes": full_run.input_bytes,
+        }
+    )
 ### END SOLUTION
 
 # %% tags=["check:2a.5"]
 check("2a.5")
 
+
 # %% [markdown]
-# The two ways cost the same on the first night and part from the second on. Per night the one line is flat and the other rises; added up, the gap grows with the square of the history:
+# With your figures: the two ways cost the same on the first night and part from the second on. The one line is flat and the other rises, in lines and in bytes;
+# added up, the gap grows with the square of the history.
 
 # %% tags=["demo"]
-by_night = pd.DataFrame(cost).sort_values("night")
-drawn, (left, right) = figure(width=8.5, columns=2)
-for axis, title, figures in ((left, "Lines read per night", by_night), (right, "Lines read so far", by_night.cumsum())):
-    axis.plot(by_night["night"], figures["full_rows"], color=ORANGE, marker="o", label="full")
-    axis.plot(by_night["night"], figures["incremental_rows"], color=BLUE, marker="o", label="incremental")
-    axis.set_title(title, loc="left")
-    axis.set_xlabel("night")
-    axis.set_xticks(list(by_night["night"]))
-    axis.set_ylim(bottom=0)
-    axis.legend(frameon=False)
-show(drawn)
+def plot_cost(cost):
+    by_night = pd.DataFrame(cost).sort_values("night")
+    lines_read = by_night[["incremental_rows", "full_rows"]]
+    megabytes = by_night[["incremental_bytes", "full_bytes"]] / 1e6
+    drawn, panels = figure(width=9.5, columns=3)
+    for axis, title, figures in zip(panels, ("Lines per night", "Megabytes per night", "Lines so far"), (lines_read, megabytes, lines_read.cumsum()), strict=True):
+        for name, label, colour in zip(figures.columns, ("incremental", "full"), (BLUE, ORANGE), strict=True):
+            axis.plot(by_night["night"], figures[name], color=colour, marker="o", label=label)
+        axis.set_title(title, loc="left")
+        axis.set_xlabel("night")
+        axis.set_xticks(list(by_night["night"]))
+        axis.set_ylim(bottom=0)
+        axis.axvline(1, color=GREY, linestyle=":", linewidth=1)
+        axis.text(1.06, figures.to_numpy().max() * 0.94, "from here on they part", color="dimgray", fontsize=8)
+    panels[0].legend(frameon=False, loc="center left")
+    show(drawn, digits=2)
+
+
+if "cost" in globals():  # your answer; there is nothing to draw without it
+    plot_cost(cost)
 
 # %% [markdown]
 # ## Exercise 2b: Resilient pipelines
@@ -1414,9 +1447,10 @@ check("2b.3")
 # When your breaker passes, put it in front of the job of the lesson:
 
 # %% tags=["demo"]
-reached["with a breaker"] = calls_per_minute(lambda clock: CircuitBreaker(failures=3, cooldown=30.0, clock=clock).call)
-plot_calls(reached)
-bars({name: sum(counts[3:6]) for name, counts in reached.items()}, "Calls made to a service that is down", "calls in three minutes", highlight=["with a breaker"])
+if "CircuitBreaker" in globals():  # your answer; there is nothing to draw without it
+    reached["with a breaker"] = calls_per_minute(lambda clock: CircuitBreaker(failures=3, cooldown=30.0, clock=clock).call)
+    plot_calls(reached)
+    bars({name: sum(counts[3:6]) for name, counts in reached.items()}, "Calls made to a service that is down", "calls in three minutes", highlight=["with a breaker"])
 
 # %% [markdown]
 # The price shows in minute 7: after the service came back, the breaker stayed open until its cooldown ended. A long cooldown spares the service and
@@ -1837,4 +1871,4 @@ check("2b.5")
 # * Exactly once is a property of three things together: a source that can be read again, a checkpoint, and a write that can be repeated. Rehearse the crash.
 
 # %% tags=["demo"]
-progress()
+progress("02_patterns")

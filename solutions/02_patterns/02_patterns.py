@@ -13,23 +13,23 @@
 # %% [markdown]
 # # Module 2: Pipeline patterns and resilience
 #
-# A pipeline that is right on the day it is written meets, sooner or later, a customer who moves, a change that arrives before the one it follows, an event
-# that is an hour late, a record that can't be parsed, a service that is down, and a machine that stops between two writes. None of these is rare. This module is about pipelines that are right on such days too, and about proving it: each pattern here is tried with the
-# failure that it is for.
+# A pipeline that is right on the day it is written meets, sooner or later, a customer who moves, a change that arrives before the one it follows, an
+# event that is an hour late, a record that can't be parsed, a service that is down, and a machine that stops between two writes. None of these is rare.
+# This module is about pipelines that are right on such days too, and about proving it: each pattern here is tried with the failure that it is for.
 #
 # | part | you learn to | exercise |
 # |---|---|---|
 # | Lessons 1 to 5: slowly changing dimensions; change data capture; streaming aggregation, watermarks and late data; incremental against full processing | keep history with one MERGE, apply changes in the order in which they were made, bound a stream's state and know what that drops, and see what incremental processing saves | 2a, processing patterns |
 # | Lessons 6 to 10: foreachBatch and dead-letter tables; expectations; circuit breakers; idempotent writes; recovery | let a stream go on when a record can't be used, stop it when too many can't, call a service that fails, write twice what counts once, and start again after a crash | 2b, resilient pipelines |
 #
-# The data is the retailer's year of module 1. Households get changes, sales arrive late, in pieces and damaged: feeds made from the
-# real tables, different for every seed. The streams are real Structured Streaming queries on the server that this notebook starts. They
-# run with the trigger `availableNow`, which works off what is there and ends, so that nothing here waits for a clock.
+# The data is the retailer's year of module 1. Households get changes, sales arrive late, in pieces and damaged: feeds made from the real tables,
+# different for every seed. The streams are real Structured Streaming queries on the server that this notebook starts. They run with the trigger
+# `availableNow`, which works off what is there and ends, so that nothing here waits for a clock.
 #
-# **How the exercises work.** As in module 1: each step has a cell for your answer and a check cell below it. A check looks at what came out: rows,
-# the Delta history, the metrics of the stream. It never looks at how your code is written. Answer cells get run more than once, so each begins by removing what
-# it makes: tables with `lab.drop(...)`, checkpoints with their folder. A stream that finds an old checkpoint goes on from there, and a table without its
-# checkpoint, or a checkpoint without its table, is the most common reason for figures that can't be explained.
+# **How the exercises work.** As in module 1: each step has a cell for your answer and a check cell below it. A check looks at what came out: rows, the
+# Delta history, the metrics of the stream. It never looks at how your code is written. Answer cells get run more than once, so each begins by removing
+# what it makes: tables with `lab.drop(...)`, checkpoints with their folder. A stream that finds an old checkpoint goes on from there, and a table
+# without its checkpoint, or a checkpoint without its table, is the most common reason for figures that can't be explained.
 
 # %% tags=["parameters"]
 SEED = 0  # which variation of the data; the checks know what it holds
@@ -80,7 +80,8 @@ for name in ("transactions", "products", "stores", "households"):
 # %% [markdown]
 # ## Exercise 2a: Processing patterns
 #
-# Five patterns for data that does not hold still. What they have in common: each can be run again on the same input, and the table is the same afterwards.
+# Five patterns for data that does not hold still. What they have in common: each can be run again on the same input, and the table is the same
+# afterwards.
 
 # %% [markdown]
 # ## Lesson 1: Slowly changing dimensions
@@ -94,8 +95,8 @@ for name in ("transactions", "products", "stores", "households"):
 # | **type 2** | the row is closed, and a new version opened | what was true at any time |
 #
 # A type 2 table has a row per *version*: the details, `valid_from`, `valid_to` and `is_current`. The interval is half open: a version holds from
-# `valid_from` on and *before* `valid_to`, which is the next version's `valid_from`, or null for the version that holds now. So no moment has two versions
-# and none is left without. `valid_from <= t AND (valid_to > t OR valid_to IS NULL)` finds the one for a time `t`.
+# `valid_from` on and *before* `valid_to`, which is the next version's `valid_from`, or null for the version that holds now. So no moment has two
+# versions and none is left without. `valid_from <= t AND (valid_to > t OR valid_to IS NULL)` finds the one for a time `t`.
 #
 # A small dimension, and two changes for it:
 
@@ -109,9 +110,9 @@ spark.sql("""
 spark.createDataFrame([(2, "Nice"), (4, "Bern")], "id INT, city STRING").createOrReplaceTempView("updates")
 
 # %% [markdown]
-# A popular recipe does it in two steps: one MERGE closes what has changed, a second one inserts what is new, matched on `valid_from`. Two things are wrong
-# with it. Each MERGE is a commit, and whoever reads between them, or after a crash between them, finds customer 2 without a current row. And where
-# `valid_from` is the time of the run, a rerun never finds what it inserted before: it inserts again.
+# A popular recipe does it in two steps: one MERGE closes what has changed, a second one inserts what is new, matched on `valid_from`. Two things are
+# wrong with it. Each MERGE is a commit, and whoever reads between them, or after a crash between them, finds customer 2 without a current row. And
+# where `valid_from` is the time of the run, a rerun never finds what it inserted before: it inserts again.
 
 # %% tags=["demo"]
 close = """MERGE INTO customers c USING updates u ON c.id = u.id AND c.is_current
@@ -126,9 +127,9 @@ for statement in (close, insert):  # the job is run again
 print("current rows of customer 2 after a rerun:          ", spark.table("customers").where("id = 2 AND is_current").count())
 
 # %% [markdown]
-# **One MERGE** is one commit: readers see all of it or nothing. It takes a row of its source to close a version and another one to open the next. So the
-# source has both: each changed record twice, once with its key, and once with a null as key, which matches nothing and is inserted. The time comes from the
-# data, not from the clock:
+# **One MERGE** is one commit: readers see all of it or nothing. It takes a row of its source to close a version and another one to open the next. So
+# the source has both: each changed record twice, once with its key, and once with a null as key, which matches nothing and is inserted. The time comes
+# from the data, not from the clock:
 
 # %% tags=["demo"]
 spark.sql("RESTORE TABLE customers TO VERSION AS OF 0")
@@ -151,9 +152,9 @@ spark.table("customers").orderBy("id", "valid_from").show()
 # `<=>` is equality that knows nulls. With `<>`, a city that was unknown and is known now (or the other way round) is no change, as `null <> 'Nice'` is
 # null.
 #
-# This form is right as long as each batch has one record per key, and records arrive in order. Real feeds keep neither promise. With two records for a key,
-# MERGE refuses (two source rows for one target row) or inserts both as current. A **late** record, one that took effect before the version that is current,
-# has its place in the middle of the history:
+# This form is right as long as each batch has one record per key, and records arrive in order. Real feeds keep neither promise. With two records for a
+# key, MERGE refuses (two source rows for one target row) or inserts both as current. A **late** record, one that took effect before the version that is
+# current, has its place in the middle of the history:
 
 # %% tags=["demo"]
 before = {"Porto": (1, 6), "Lyon": (6, 12)}
@@ -173,17 +174,17 @@ show(drawn)
 # %% [markdown]
 # The late version ends where the next one begins, and the one before it ends earlier than was thought. Nothing about today changes.
 #
-# So think of it as of a **timeline per key**, not as of a current row that is replaced. The versions of the keys in the batch and the batch's records, put
-# in order of time, give the whole history of these keys: drop what only repeats what was valid before, and each version ends where the next one begins. One
-# MERGE on key *and* `valid_from` then brings the table there. A record that was applied before finds its own version in its place, so a rerun has nothing
-# to do, and a MERGE with nothing to do writes no commit.
+# So think of it as of a **timeline per key**, not as of a current row that is replaced. The versions of the keys in the batch and the batch's records,
+# put in order of time, give the whole history of these keys: drop what only repeats what was valid before, and each version ends where the next one
+# begins. One MERGE on key *and* `valid_from` then brings the table there. A record that was applied before finds its own version in its place, so a
+# rerun has nothing to do, and a MERGE with nothing to do writes no commit.
 #
 # One limit stays. A record that repeats what is known leaves no trace in the table. If a late one lands before it, the table can't know that the old
 # details were confirmed afterwards. Where that matters, keep every record in bronze and build the dimension from there.
 #
-# **On Databricks.** MERGE is the same. `create_auto_cdc_flow(..., stored_as_scd_type=2)` in a pipeline keeps such a table by itself, late records included
-# (next lesson). Deletion vectors, which let MERGE mark single rows as replaced instead of copying whole files, are on for new tables there; in open source
-# a table property turns them on.
+# **On Databricks.** MERGE is the same. `create_auto_cdc_flow(..., stored_as_scd_type=2)` in a pipeline keeps such a table by itself, late records
+# included (next lesson). Deletion vectors, which let MERGE mark single rows as replaced instead of copying whole files, are on for new tables there; in
+# open source a table property turns them on.
 #
 # **Read on:** [Delta: MERGE](https://docs.delta.io/latest/delta-update.html), [Databricks: MERGE
 # INTO](https://docs.databricks.com/aws/en/sql/language-manual/delta-merge-into).
@@ -201,9 +202,10 @@ household_changes.printSchema()
 
 
 # %% [markdown]
-# There are new households, changed ones, some that went back to what they were, records that repeat what is known, late records (some before the *first*
-# version that is known), exact duplicates, and records that a later batch delivers again. Some households have several records in a batch. Nulls are
-# values: unknown is a detail too. **Batch 4 is a rerun**: after a crash at the source it holds all of batch 3 once more, and a few records behind it.
+# There are new households, changed ones, some that went back to what they were, records that repeat what is known, late records (some before the
+# *first* version that is known), exact duplicates, and records that a later batch delivers again. Some households have several records in a batch.
+# Nulls are values: unknown is a detail too. **Batch 4 is a rerun**: after a crash at the source it holds all of batch 3 once more, and a few records
+# behind it.
 #
 # This function lays the dimension as it begins: every known household with one version.
 
@@ -229,9 +231,9 @@ print(f"{spark.table('household_history').count():,} versions to begin with")
 # * A late record goes to its place: the version before it ends there, and it ends where the next one begins.
 # * `valid_to` is the next version's `valid_from`; the last version has null, and `is_current` is true for it alone.
 #
-# **Checked:** the intervals; the versions of every household; that the history after the laying is four MERGE commits, each of which inserted just the new
-# versions, updated just the rows whose end moved, and touched no other (`DESCRIBE HISTORY`, `operationMetrics`); that the last one did nothing for the
-# records of batch 3.
+# **Checked:** the intervals; the versions of every household; that the history after the laying is four MERGE commits, each of which inserted just the
+# new versions, updated just the rows whose end moved, and touched no other (`DESCRIBE HISTORY`, `operationMetrics`); that the last one did nothing for
+# the records of batch 3.
 
 # %% tags=["answer:2a.1"]
 # Lay the dimension, apply batches 1 to 4.
@@ -280,9 +282,9 @@ check("2a.1")
 # %% [markdown]
 # ## Lesson 2: Change data capture
 #
-# Why: copying a database's table every night is slow, misses what came and went during the day, and can't see deletes. *Change data capture* (CDC) reads
-# the database's own log instead: every insert, update and delete, in order, with a number that says which came first. Debezium and the cloud vendors'
-# replication services deliver such changes as files or messages.
+# Why: copying a database's table every night is slow, misses what came and went during the day, and can't see deletes. *Change data capture* (CDC)
+# reads the database's own log instead: every insert, update and delete, in order, with a number that says which came first. Debezium and the cloud
+# vendors' replication services deliver such changes as files or messages.
 #
 # The order is in the numbers, not in the delivery. What you can count on is little:
 #
@@ -293,17 +295,17 @@ check("2a.1")
 # | a change arrives twice, or a batch is applied again after a crash | duplicates | MERGE by key, and the same comparison of sequences |
 # | a change has no key | it matches nothing, is inserted, and again with every rerun | keep it apart |
 #
-# Two layers keep this manageable. **Bronze** keeps every change as it came, duplicates and broken ones too: it is what you rebuild from. **Silver** applies
-# them.
+# Two layers keep this manageable. **Bronze** keeps every change as it came, duplicates and broken ones too: it is what you rebuild from. **Silver**
+# applies them.
 #
-# Bronze is a **streaming table** of a declarative pipeline: a function that returns a *stream*, under `@dp.table`. Each run of the pipeline reads the files
-# that have come since the last one and appends their rows. (A materialized view is computed again, whole.) Where it stands is in a checkpoint in the
-# pipeline's storage folder. In Spark 4.2 the format is left out here too: the server's default is Delta.
+# Bronze is a **streaming table** of a declarative pipeline: a function that returns a *stream*, under `@dp.table`. Each run of the pipeline reads the
+# files that have come since the last one and appends their rows. (A materialized view is computed again, whole.) Where it stands is in a checkpoint in
+# the pipeline's storage folder. In Spark 4.2 the format is left out here too: the server's default is Delta.
 #
 # For silver, Spark 4.2's pipelines do have a function `create_auto_cdc_flow`. It keeps type 1 only, and it wants a target whose format takes row-level
-# operations through Spark's own interface; Delta brings its own MERGE, and the flow ends with `AUTOCDC_TARGET_DOES_NOT_SUPPORT_MERGE`. So `labs_lib.cdc`
-# has the function with the signature that Databricks uses, over a stream with foreachBatch and MERGE, for types 1 and 2. Six changes for two customers show
-# it:
+# operations through Spark's own interface; Delta brings its own MERGE, and the flow ends with `AUTOCDC_TARGET_DOES_NOT_SUPPORT_MERGE`. So
+# `labs_lib.cdc` has the function with the signature that Databricks uses, over a stream with foreachBatch and MERGE, for types 1 and 2. Six changes for
+# two customers show it:
 
 # %% tags=["demo"]
 lab.drop("feed")
@@ -331,8 +333,8 @@ print(apply_feed("customers_now", 1))
 spark.table("customers_now").show()
 
 # %% [markdown]
-# Customer 1 is in Faro since change 4, customer 2 is gone, and the change without a key is in `customers_now__rejected`. `__sequence` is the flow's own: it
-# says which change the row stands for.
+# Customer 1 is in Faro since change 4, customer 2 is gone, and the change without a key is in `customers_now__rejected`. `__sequence` is the flow's
+# own: it says which change the row stands for.
 #
 # Now two stragglers arrive, which happened before: customer 1 moved to Lagos with change 3, and customer 2 to Nice with change 4.
 
@@ -343,8 +345,8 @@ spark.table("customers_now").show()
 spark.table("customers_now__tombstones").show()
 
 # %% [markdown]
-# Two changes were read, and none of them counts: for one there is a newer row, for the other a tombstone. The same feed as type 2, which keeps both where
-# they belong:
+# Two changes were read, and none of them counts: for one there is a newer row, for the other a tombstone. The same feed as type 2, which keeps both
+# where they belong:
 
 # %% tags=["demo"]
 apply_feed("customers_then", 2)
@@ -353,9 +355,9 @@ spark.table("customers_then").orderBy("id", "__START_AT").show()
 # %% [markdown]
 # `__START_AT` and `__END_AT` are sequence values, and a row whose end is null is valid now. Customer 2 has none: it was deleted by change 5.
 #
-# Why a crash does no harm: the stream's checkpoint notes a batch as done after it has been applied, so a crash in between means that the batch is applied
-# **again**. Tombstones are written before the target, every MERGE compares sequences, and a second time finds everything in its place. You can build this
-# yourself with `foreachBatch` in thirty lines; look into `labs_lib/cdc_batch.py` for the two statements.
+# Why a crash does no harm: the stream's checkpoint notes a batch as done after it has been applied, so a crash in between means that the batch is
+# applied **again**. Tombstones are written before the target, every MERGE compares sequences, and a second time finds everything in its place. You can
+# build this yourself with `foreachBatch` in thirty lines; look into `labs_lib/cdc_batch.py` for the two statements.
 #
 # **On Databricks.** The same call stands *in the pipeline's file* and declares a flow, which runs with the pipeline:
 #
@@ -382,20 +384,21 @@ spark.table("customers_then").orderBy("id", "__START_AT").show()
 # | `ignore_null_updates`, `apply_as_truncates`, `once` are refused | supported; truncates for type 1 only |
 # | `keys` as strings | also as columns |
 #
-# `APPLY CHANGES` and `apply_changes` are the older names of the same thing. Much code that you find under them does not run: the call is no query and does
-# not belong into a function under `@dp.table` that should return a DataFrame; `source` is the *name* of a table or view, not a union of DataFrames;
-# `apply_as_deletes` is a condition on the rows of that source, not a DataFrame of deletes. Inserts, updates and deletes stay in one feed. Splitting it by
-# operation loses the order among them, and ordering by a timestamp that two changes can share leaves it to chance who wins.
+# `APPLY CHANGES` and `apply_changes` are the older names of the same thing. Much code that you find under them does not run: the call is no query and
+# does not belong into a function under `@dp.table` that should return a DataFrame; `source` is the *name* of a table or view, not a union of
+# DataFrames; `apply_as_deletes` is a condition on the rows of that source, not a DataFrame of deletes. Inserts, updates and deletes stay in one feed.
+# Splitting it by operation loses the order among them, and ordering by a timestamp that two changes can share leaves it to chance who wins.
 #
 # **Read on:** [Spark: declarative pipelines](https://spark.apache.org/docs/latest/declarative-pipelines-programming-guide.html), [Databricks: AUTO
-# CDC](https://docs.databricks.com/aws/en/ldp/cdc), [`create_auto_cdc_flow`](https://docs.databricks.com/aws/en/ldp/developer/ldp-python-ref-apply-changes),
-# [Spark: foreachBatch](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#using-foreach-and-foreachbatch).
+# CDC](https://docs.databricks.com/aws/en/ldp/cdc),
+# [`create_auto_cdc_flow`](https://docs.databricks.com/aws/en/ldp/developer/ldp-python-ref-apply-changes), [Spark:
+# foreachBatch](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#using-foreach-and-foreachbatch).
 
 # %% [markdown]
 # ### Step 2a.2: CDC with a declarative pipeline
 #
-# A database of households gives up its changes as JSON files, in two drops. `captured.deliver(lab, 1)` puts the first drop into a folder and returns it;
-# `captured.deliver(lab, 2)` adds the second one. Each line is a change, with the columns of `captured.SCHEMA`. A delete has a key and nothing else.
+# A database of households gives up its changes as JSON files, in two drops. `captured.deliver(lab, 1)` puts the first drop into a folder and returns
+# it; `captured.deliver(lab, 2)` adds the second one. Each line is a change, with the columns of `captured.SCHEMA`. A delete has a key and nothing else.
 
 # %%
 landing = captured.deliver(lab, 1)
@@ -406,8 +409,8 @@ for line in sorted(landing.glob("*.json"))[0].read_text().splitlines()[:5]:
 
 
 # %% [markdown]
-# A stream's checkpoint and its table belong together: who deletes one and keeps the other reads everything twice or never. This forgets both, for bronze
-# and for silver:
+# A stream's checkpoint and its table belong together: who deletes one and keeps the other reads everything twice or never. This forgets both, for
+# bronze and for silver:
 
 # %%
 def start_over():
@@ -420,13 +423,13 @@ def start_over():
 # **Produce**, beginning with `start_over()` and the first drop:
 # 1. a pipeline `household_changes` (`write_pipeline(lab, "household_changes", source)`) whose streaming table `bronze_changes` holds the lines of all
 #    files, with the columns of `captured.SCHEMA`; put its Python file into `bronze_file` (`write_pipeline(...).file`);
-# 2. the pipeline's run over the first drop, then `silver_households` made from it: per household the `address`, `income` and `household_size` of the newest
-#    change, nothing of the deleted ones;
+# 2. the pipeline's run over the first drop, then `silver_households` made from it: per household the `address`, `income` and `household_size` of the
+#    newest change, nothing of the deleted ones;
 # 3. the second drop delivered, and both run again.
 #
-# **Checked:** that the file defines a streaming table; that bronze holds each delivered line once; that silver equals what the database holds in the end,
-# with the deleted, the out-of-order and the keyless changes looked at one by one; that both tables grew in two runs, the second of which took in only what
-# was new (stream commits in bronze, MERGE commits in silver).
+# **Checked:** that the file defines a streaming table; that bronze holds each delivered line once; that silver equals what the database holds in the
+# end, with the deleted, the out-of-order and the keyless changes looked at one by one; that both tables grew in two runs, the second of which took in
+# only what was new (stream commits in bronze, MERGE commits in silver).
 
 # %% tags=["answer:2a.2"]
 # Write the pipeline for bronze_changes, run it and the flow to silver_households for each drop; put the pipeline's file into bronze_file.
@@ -472,9 +475,10 @@ check("2a.2")
 # %% [markdown]
 # ## Lesson 3: Streaming aggregation, windows and watermarks
 #
-# Why: last night brought four thousand sales lines, and the job reads four hundred million older ones to add those up. **Structured
-# Streaming** reads only what is new. A *checkpoint* folder remembers which input has been processed, so a job that runs once a night, or fails in the
-# middle, goes on where it stood. Streaming does not have to mean "always on": `trigger(availableNow=True)` processes what is there and ends. You schedule it like any batch job.
+# Why: last night brought four thousand sales lines, and the job reads four hundred million older ones to add those up. **Structured Streaming** reads
+# only what is new. A *checkpoint* folder remembers which input has been processed, so a job that runs once a night, or fails in the middle, goes on
+# where it stood. Streaming does not have to mean "always on": `trigger(availableNow=True)` processes what is there and ends. You schedule it like any
+# batch job.
 #
 # The feed of this exercise: four nights, one file of JSON lines each night, with what *arrived* that day. `event_time` is when the line was sold.
 
@@ -501,8 +505,9 @@ bars(
 )
 
 # %% [markdown]
-# **Windows.** `F.window("event_time", "1 hour")` puts each line into one hour: a *tumbling* window. `F.window("event_time", "1 hour", "15 minutes")` makes
-# *sliding* ones, an hour long, one beginning every quarter of an hour: each line is in four of them, and so the aggregation has four times as much to remember.
+# **Windows.** `F.window("event_time", "1 hour")` puts each line into one hour: a *tumbling* window. `F.window("event_time", "1 hour", "15 minutes")`
+# makes *sliding* ones, an hour long, one beginning every quarter of an hour: each line is in four of them, and so the aggregation has four times as
+# much to remember.
 
 # %% tags=["demo"]
 for name, window in {
@@ -514,9 +519,10 @@ for name, window in {
     print(f"{name:<9} {total.groups:>7,} groups, lines counted {total.lines:,}")
 
 # %% [markdown]
-# **State.** Between runs a streaming aggregation keeps its groups in a *state store* beside the checkpoint: when a line comes for an hour that is there already, Spark adds to it. Unless
-# something says when an hour is finished, it keeps every hour for ever. The store is cut into as many parts as there are shuffle partitions when the stream starts for
-# the first time; the checkpoint keeps that number, so choose it before. Each part writes files in every micro-batch: few hours and stores need few parts.
+# **State.** Between runs a streaming aggregation keeps its groups in a *state store* beside the checkpoint: when a line comes for an hour that is there
+# already, Spark adds to it. Unless something says when an hour is finished, it keeps every hour for ever. The store is cut into as many parts as there
+# are shuffle partitions when the stream starts for the first time; the checkpoint keeps that number, so choose it before. Each part writes files in
+# every micro-batch: few hours and stores need few parts.
 
 # %%
 spark.conf.set("spark.sql.shuffle.partitions", 2)
@@ -526,7 +532,8 @@ spark.conf.set("spark.sql.shuffle.partitions", 2)
 #
 # > watermark = the largest event time seen in *earlier* micro-batches − the delay
 #
-# It never goes back. When it has passed the **end** of a window, that window is closed: it leaves the state, and lines that come for it afterwards are dropped.
+# It never goes back. When it has passed the **end** of a window, that window is closed: it leaves the state, and lines that come for it afterwards are
+# dropped.
 #
 # | output mode | writes | with a watermark | into a Delta table |
 # |---|---|---|---|
@@ -537,7 +544,8 @@ spark.conf.set("spark.sql.shuffle.partitions", 2)
 # Much example code, the text this course follows among it, combines a watermark with `complete`. That is a stream whose state grows without end.
 #
 # `run_stream` runs a stream over what is there, waits for its end, and returns one row per micro-batch from the query's own progress
-# (`query.recentProgress`; through Spark Connect the input rows are in its `sources`). It keeps the checkpoint under a name: run it again and it goes on; `forget_stream` begins anew. Here, windows of six hours over all stores:
+# (`query.recentProgress`; through Spark Connect the input rows are in its `sources`). It keeps the checkpoint under a name: run it again and it goes
+# on; `forget_stream` begins anew. Here, windows of six hours over all stores:
 
 # %% tags=["demo"]
 lab.drop("six_hours")
@@ -562,33 +570,39 @@ spark.table("six_hours").orderBy("window_start").show()
 
 # %% [markdown]
 # Read the two together. Each run has two micro-batches: one with the night's lines, and one *without data*, which Spark adds because the watermark has
-# moved on and windows can be closed. The first micro-batch of all has no watermark yet: it is at 1970. The last window of the second night is not in the table. It
-# is in the state, and waits for a line that moves the watermark past its end. In append mode the newest result is always missing: that is the price of never having to correct it.
+# moved on and windows can be closed. The first micro-batch of all has no watermark yet: it is at 1970. The last window of the second night is not in
+# the table. It is in the state, and waits for a line that moves the watermark past its end. In append mode the newest result is always missing: that is
+# the price of never having to correct it.
 #
-# One thing to watch in production: the watermark believes the largest time it sees. One till whose clock is a day ahead closes a day's windows for all others. Filter
-# impossible times before `withWatermark`.
+# One thing to watch in production: the watermark believes the largest time it sees. One till whose clock is a day ahead closes a day's windows for all
+# others. Filter impossible times before `withWatermark`.
 #
-# **On Databricks.** The same code runs there. Auto Loader (`format("cloudFiles")`) takes the place of the file source: it does not have to list the folder. Serverless jobs accept no trigger but
-# `availableNow`; `trigger(once=True)` in older code is deprecated. For large state set the RocksDB state store, which is not the default in open source either.
+# **On Databricks.** The same code runs there. Auto Loader (`format("cloudFiles")`) takes the place of the file source: it does not have to list the
+# folder. Serverless jobs accept no trigger but `availableNow`; `trigger(once=True)` in older code is deprecated. For large state set the RocksDB state
+# store, which is not the default in open source either.
 #
-# **Read on:** [Spark: window operations and watermarks](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#window-operations-on-event-time),
-# [Databricks: watermarks](https://docs.databricks.com/aws/en/structured-streaming/watermarks), [Databricks: triggers](https://docs.databricks.com/aws/en/structured-streaming/triggers).
+# **Read on:** [Spark: window operations and
+# watermarks](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#window-operations-on-event-time), [Databricks:
+# watermarks](https://docs.databricks.com/aws/en/structured-streaming/watermarks), [Databricks:
+# triggers](https://docs.databricks.com/aws/en/structured-streaming/triggers).
 
 # %% [markdown]
 # ### Step 2a.3: Incremental windowed aggregation with a watermark
 #
 # A dashboard shows the sales of each store and hour. Four nightly runs have to bring it up to date, each reading only its own night's file.
 #
-# `feed.arrivals()` delivers the nights one after the other: the body of `for night in feed.arrivals():` is the nightly job. (Without a loop, `feed.deliver(night)` brings one file.)
+# `feed.arrivals()` delivers the nights one after the other: the body of `for night in feed.arrivals():` is the nightly job. (Without a loop,
+# `feed.deliver(night)` brings one file.)
 #
 # **Produce**
-# * the table `hourly_sales`: for each hour and store `window_start`, `store_id`, `lines` (how many) and `sales` (sum of `sales_value`); tumbling windows of **1 hour**, a watermark of **2 hours**, append
-#   mode, **one run per night**;
+# * the table `hourly_sales`: for each hour and store `window_start`, `store_id`, `lines` (how many) and `sales` (sum of `sales_value`); tumbling
+#   windows of **1 hour**, a watermark of **2 hours**, append mode, **one run per night**;
 # * `hourly_progress`: the rows that `run_stream` returned for the four runs, in one pandas DataFrame.
 #
 # Begin with an empty folder, no checkpoint and no table (`sales_feed`, `forget_stream`, `lab.drop`), so that the cell can run twice.
 #
-# **Checked:** the rows of the table against Spark's rule, applied to the same four files; its history; the watermark and the rows in state of each micro-batch.
+# **Checked:** the rows of the table against Spark's rule, applied to the same four files; its history; the watermark and the rows in state of each
+# micro-batch.
 
 # %% tags=["answer:2a.3"]
 # Run the stream once for each night into hourly_sales; collect what run_stream returns in hourly_progress.
@@ -622,8 +636,8 @@ check("2a.3")
 # %% [markdown]
 # ## Lesson 4: Late data
 #
-# Which late lines are dropped? Not simply those that are later than the delay. A line is dropped **if the window it belongs to was closed when it came**, and that depends on how far
-# *other* lines had moved the watermark:
+# Which late lines are dropped? Not simply those that are later than the delay. A line is dropped **if the window it belongs to was closed when it
+# came**, and that depends on how far *other* lines had moved the watermark:
 #
 # | a line that comes | its window | is |
 # |---|---|---|
@@ -631,16 +645,19 @@ check("2a.3")
 # | in the same micro-batch as those newer lines | still in state: the watermark is of earlier micro-batches | counted, however late it is |
 # | after its window was closed | gone | dropped, without an error |
 #
-# So a delay is a promise in one direction: a line that is less late than the delay is never dropped. A later one may be. (If micro-batches follow each other without a pause, Spark even goes
-# by the watermark of the micro-batch before: since 3.4 a closed window still takes lines in the micro-batch that writes it.)
+# So a delay is a promise in one direction: a line that is less late than the delay is never dropped. A later one may be. (If micro-batches follow each
+# other without a pause, Spark even goes by the watermark of the micro-batch before: since 3.4 a closed window still takes lines in the micro-batch that
+# writes it.)
 #
-# Nothing fails when lines are dropped. The only sign is a number in the query's progress, `numRowsDroppedByWatermark` (here the column `dropped`). Its name misleads in two ways:
+# Nothing fails when lines are dropped. The only sign is a number in the query's progress, `numRowsDroppedByWatermark` (here the column `dropped`). Its
+# name misleads in two ways:
 #
-# * For an aggregation it counts **groups, not lines**. Spark adds up each micro-batch before it looks into the state, and what it then throws away is the partial
-#   sum of a window and store, whether one line went into it or fifty.
+# * For an aggregation it counts **groups, not lines**. Spark adds up each micro-batch before it looks into the state, and what it then throws away is
+#   the partial sum of a window and store, whether one line went into it or fifty.
 # * It counts them **per micro-batch**. A group whose lines come late on two nights counts twice.
 #
-# The example of before shows it: the third night brings lines for windows that are closed. Windows of six hours over all stores are few, so many lines hide behind a small number:
+# The example of before shows it: the third night brings lines for windows that are closed. Windows of six hours over all stores are few, so many lines
+# hide behind a small number:
 
 # %% tags=["demo"]
 closed_until = pd.Timestamp(example_progress["watermark"].iloc[-1])
@@ -651,16 +668,19 @@ print(f"dropped according to the progress: {third['dropped'].sum()}")
 print(f"lines of the third night whose window was closed: {came_late.count()}")
 
 # %% [markdown]
-# To know how many *lines* are missing, count them: those in the files that belong to closed windows, minus those that the table has. In production count per
-# day and alert on it; `dropped` above zero is the cheap first sign.
+# To know how many *lines* are missing, count them: those in the files that belong to closed windows, minus those that the table has. In production
+# count per day and alert on it; `dropped` above zero is the cheap first sign.
 #
-# A longer delay keeps more. It costs twice: windows stay open, so the **state** is larger in every micro-batch, and results come **later** by the same delay.
+# A longer delay keeps more. It costs twice: windows stay open, so the **state** is larger in every micro-batch, and results come **later** by the same
+# delay.
 #
-# **On Databricks.** The streaming tab of the Spark UI and `StreamingQueryListener` show the same figures; declarative pipelines write them to their event log. For
-# corrections after the fact keep the raw lines in a bronze table and recompute closed windows from it: a watermark decides what the *stream* forgets, not what you have to delete.
+# **On Databricks.** The streaming tab of the Spark UI and `StreamingQueryListener` show the same figures; declarative pipelines write them to their
+# event log. For corrections after the fact keep the raw lines in a bronze table and recompute closed windows from it: a watermark decides what the
+# *stream* forgets, not what you have to delete.
 #
-# **Read on:** [Spark: monitoring streaming queries](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#monitoring-streaming-queries),
-# [Databricks: monitoring queries](https://docs.databricks.com/aws/en/structured-streaming/stream-monitoring).
+# **Read on:** [Spark: monitoring streaming
+# queries](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#monitoring-streaming-queries), [Databricks: monitoring
+# queries](https://docs.databricks.com/aws/en/structured-streaming/stream-monitoring).
 
 # %% [markdown]
 # ### Step 2a.4: Late data
@@ -669,8 +689,8 @@ print(f"lines of the third night whose window was closed: {came_late.count()}")
 #
 # **Produce**
 # * the table `hourly_sales_long`: as `hourly_sales`, with a watermark of **24 hours**; again one run per night;
-# * `late`, a pandas DataFrame or list of dicts with a row for each of both delays:
-#   `delay_hours` (2 and 24), `dropped` (the progress's count, summed over all micro-batches), `lost_lines` (lines in the files that belong to **closed windows** and are not in the table: a window is closed if its end
+# * `late`, a pandas DataFrame or list of dicts with a row for each of both delays: `delay_hours` (2 and 24), `dropped` (the progress's count, summed
+#   over all micro-batches), `lost_lines` (lines in the files that belong to **closed windows** and are not in the table: a window is closed if its end
 #   is at or before the last watermark), `state_rows` (rows in state after the last run: groups that are still open).
 #
 # **Checked:** the corrected table, with every line that the longer watermark admits; all six figures.
@@ -706,11 +726,11 @@ print(pd.DataFrame(late).to_string(index=False))
 check("2a.4")
 
 # %% [markdown]
-# Which delay is right? `replay` applies Spark's rule to the nights in Python, without running a stream, so many delays can be tried before one is chosen. (The course's tests hold it against the engine.)
-# Lost lines fall, state rises:
+# Which delay is right? `replay` applies Spark's rule to the nights in Python, without running a stream, so many delays can be tried before one is
+# chosen. (The course's tests hold it against the engine.) Lost lines fall, state rises:
 
 # %% tags=["demo"]
-nights = [pd.read_json(feed.deliver(night), lines=True, convert_dates=["event_time"]) for night in range(1, 5)]
+nights = [pd.read_json(example.deliver(night), lines=True, convert_dates=["event_time"]) for night in range(1, 5)]
 delays = [1, 2, 4, 8, 12, 18, 24, 36, 48]
 tried = [replay(nights, pd.Timedelta(hours=hours)) for hours in delays]
 drawn, (left, right) = figure(width=8.5, columns=2)
@@ -730,11 +750,12 @@ show(drawn)
 # %% [markdown]
 # ## Lesson 5: Incremental or full
 #
-# Why: a full recomputation is simple and always right. Its cost grows with the history, though nothing but last night has changed. After *n* equal nights it has read 1 + 2 + … + *n* nights,
-# an incremental job *n*.
+# Why: a full recomputation is simple and always right. Its cost grows with the history, though nothing but last night has changed. After *n* equal
+# nights it has read 1 + 2 + … + *n* nights, an incremental job *n*.
 #
-# An aggregate can be kept incrementally without a watermark, if the **table itself is the state**: add each micro-batch up, then MERGE the sums into the table. This works for what can be added
-# (counts, sums, minimum and maximum as long as nothing is deleted). For distinct counts or medians, recompute the touched days instead.
+# An aggregate can be kept incrementally without a watermark, if the **table itself is the state**: add each micro-batch up, then MERGE the sums into
+# the table. This works for what can be added (counts, sums, minimum and maximum as long as nothing is deleted). For distinct counts or medians,
+# recompute the touched days instead.
 #
 # `foreachBatch` hands each micro-batch to a function as an ordinary DataFrame. Here with sums per day over all stores, for one night:
 
@@ -765,18 +786,19 @@ for night in (1, 2):
     )
 
 # %% [markdown]
-# The function runs in a Python process on the server: it sees what it uses as it was when the stream started, and its session is `batch.sparkSession`. The second night updated the first day as well: late lines find
-# their day, however late they are.
+# The function runs in a Python process on the server: it sees what it uses as it was when the stream started, and its session is `batch.sparkSession`.
+# The second night updated the first day as well: late lines find their day, however late they are.
 #
 # What speaks against it:
 #
-# * **A replay adds twice.** If the job dies after the MERGE and before the checkpoint notes it, the micro-batch comes again. Step 2b.4 makes such writes idempotent.
+# * **A replay adds twice.** If the job dies after the MERGE and before the checkpoint notes it, the micro-batch comes again. Step 2b.4 makes such
+#   writes idempotent.
 # * **A mistake stays.** When the logic changes, the history has to be computed anew: keep the full job, and run it then.
 # * **MERGE reads the target.** That is small as long as the aggregate is small beside the lines.
 #
-# To compare the two, take figures from metrics. Rows: the stream's progress has `input_rows`; for a batch job `measure(lambda: ...)` returns what the engine did, and `rows_read(run)` adds up what its
-# file scans put out. Bytes: `measure` takes a stream too, and `input_bytes` of what it returns is what all stages read, the target of the MERGE and Delta's log included. Here for a
-# third night:
+# To compare the two, take figures from metrics. Rows: the stream's progress has `input_rows`; for a batch job `measure(lambda: ...)` returns what the
+# engine did, and `rows_read(run)` adds up what its file scans put out. Bytes: `measure` takes a stream too, and `input_bytes` of what it returns is
+# what all stages read, the target of the MERGE and Delta's log included. Here for a third night:
 
 # %% tags=["demo"]
 example.deliver(3)
@@ -789,10 +811,11 @@ print(f"bytes: {streamed.input_bytes / file_size:.1f} times the size of the nigh
 # %% [markdown]
 # What MERGE and the log add is small here. Where the target is large beside the night's file, it is not, and incremental may read more than it saves.
 #
-# **On Databricks.** Materialized views choose by themselves: where the query allows it, a refresh reads only what changed, otherwise it recomputes; the pipeline's event log says which it was and why.
+# **On Databricks.** Materialized views choose by themselves: where the query allows it, a refresh reads only what changed, otherwise it recomputes; the
+# pipeline's event log says which it was and why.
 #
-# **Read on:** [Spark: foreachBatch](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#foreachbatch),
-# [Databricks: incremental refresh](https://docs.databricks.com/aws/en/ldp/incremental-refresh/).
+# **Read on:** [Spark: foreachBatch](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#foreachbatch), [Databricks:
+# incremental refresh](https://docs.databricks.com/aws/en/ldp/incremental-refresh/).
 
 # %% [markdown]
 # ### Step 2a.5: Incremental against full reprocessing
@@ -800,12 +823,15 @@ print(f"bytes: {streamed.input_bytes / file_size:.1f} times the size of the nigh
 # Sales per day and store, kept in both ways over the four nights.
 #
 # **Produce**
-# * the table `daily_incremental` with `day` (the date of `event_time`), `store_id`, `lines`, `sales`: kept by a stream that, in one run per night, MERGEs that night's sums into it;
+# * the table `daily_incremental` with `day` (the date of `event_time`), `store_id`, `lines`, `sales`: kept by a stream that, in one run per night,
+#   MERGEs that night's sums into it;
 # * the table `daily_full` with the same columns, written whole (mode `overwrite`) from all files in the folder after each night;
-# * `cost`, a pandas DataFrame or list of dicts, a row per night: `night` (1 to 4), `incremental_rows` (lines that the stream read that night, from its progress), `full_rows`
-#   (lines that the full job read that night, by `rows_read` of its measured run), `incremental_bytes` and `full_bytes` (`input_bytes` of each one's measured run).
+# * `cost`, a pandas DataFrame or list of dicts, a row per night: `night` (1 to 4), `incremental_rows` (lines that the stream read that night, from its
+#   progress), `full_rows` (lines that the full job read that night, by `rows_read` of its measured run), `incremental_bytes` and `full_bytes`
+#   (`input_bytes` of each one's measured run).
 #
-# **Checked:** that both tables hold all lines and are equal; from their histories, that each was made in its own way; the rows that each way read, and the bytes: each file once, and little besides.
+# **Checked:** that both tables hold all lines and are equal; from their histories, that each was made in its own way; the rows that each way read, and
+# the bytes: each file once, and little besides.
 
 # %% tags=["answer:2a.5"]
 # Keep daily_incremental and daily_full night by night, and put a row per night into cost.
@@ -855,8 +881,8 @@ check("2a.5")
 
 
 # %% [markdown]
-# With your figures: the two ways cost the same on the first night and part from the second on. The one line is flat and the other rises, in lines and in bytes;
-# added up, the gap grows with the square of the history.
+# With your figures: the two ways cost the same on the first night and part from the second on. The one line is flat and the other rises, in lines and
+# in bytes; added up, the gap grows with the square of the history.
 
 # %% tags=["demo"]
 def plot_cost(cost):
@@ -889,10 +915,10 @@ if "cost" in globals():  # your answer; there is nothing to draw without it
 # %% [markdown]
 # ## Lesson 6: Bad records, and where they go
 #
-# A feed of a million lines has some that are bad. There are three things to do with them, and two are wrong. Stopping the pipeline makes a thousand good
-# lines wait for one bad one. Dropping bad lines in silence loses data that nobody will ever miss until the books don't balance. What holds up is a
-# **dead-letter table**: bad lines go there as they came, with the reason, the batch and the time, and the stream goes on. Good plus bad is the input, and
-# that can be checked every day.
+# A feed of a million lines has some that are bad. There are three things to do with them, and two are wrong. Stopping the pipeline makes a thousand
+# good lines wait for one bad one. Dropping bad lines in silence loses data that nobody will ever miss until the books don't balance. What holds up is a
+# **dead-letter table**: bad lines go there as they came, with the reason, the batch and the time, and the stream goes on. Good plus bad is the input,
+# and that can be checked every day.
 #
 # Here is a feed to practise on: sales lines as JSON text, one file per arrival. Two arrivals are there.
 
@@ -905,9 +931,9 @@ for line in (feed.folder / "arrival-1.json").read_text().splitlines()[:14]:
     print(line[:140])
 
 # %% [markdown]
-# **A cast is a decision about failure.** Since Spark 4 ANSI mode is on by default: a cast that can't be done raises an error, and one bad value ends the
-# whole query. `try_cast` and `try_to_timestamp` give NULL instead, and a NULL can be asked about. Note *when* the error comes: not where the DataFrame is
-# built, but where it runs.
+# **A cast is a decision about failure.** Since Spark 4 ANSI mode is on by default: a cast that can't be done raises an error, and one bad value ends
+# the whole query. `try_cast` and `try_to_timestamp` give NULL instead, and a NULL can be asked about. Note *when* the error comes: not where the
+# DataFrame is built, but where it runs.
 
 # %% tags=["demo"]
 quantities = spark.createDataFrame([("2",), ("two",)], "quantity STRING")
@@ -920,8 +946,8 @@ except Exception as error:
 quantities.selectExpr("quantity", "try_cast(quantity AS INT) AS number").show()
 
 # %% [markdown]
-# **What `from_json` does with bad text.** In its default mode, PERMISSIVE, it never raises. Fields that it can't read become NULL, and if the schema has a
-# text column `_corrupt_record`, the whole line goes there. Look at the second and third line with a typed schema:
+# **What `from_json` does with bad text.** In its default mode, PERMISSIVE, it never raises. Fields that it can't read become NULL, and if the schema
+# has a text column `_corrupt_record`, the whole line goes there. Look at the second and third line with a typed schema:
 
 # %% tags=["demo"]
 examples = [
@@ -935,20 +961,20 @@ typed = F.from_json("value", "line_id LONG, quantity INT, _corrupt_record STRING
 texts.select("value", typed.alias("it")).select("value", "it.*").show(truncate=False)
 
 # %% [markdown]
-# A wrong type and a line that was cut off look alike: both are corrupt. A missing key does not count as corrupt at all. To tell them apart, read every value
-# as text first. Then a line that is no JSON object gives NULL, a missing key is a missing entry, and a wrong type shows in `try_cast`.
+# A wrong type and a line that was cut off look alike: both are corrupt. A missing key does not count as corrupt at all. To tell them apart, read every
+# value as text first. Then a line that is no JSON object gives NULL, a missing key is a missing entry, and a wrong type shows in `try_cast`.
 
 # %% tags=["demo"]
 values = F.from_json("value", "MAP<STRING, STRING>")
 texts.select(values.alias("it")).selectExpr("it", "it['quantity'] AS text", "try_cast(it['quantity'] AS INT) AS number").show(truncate=False)
 
 # %% [markdown]
-# `schema_of_json` infers a schema from one example, which is handy for a first look: `spark.sql("SELECT schema_of_json('{\"a\": 1}')")` gives `STRUCT<a:
-# BIGINT>`. In a pipeline write the schema down: one that is inferred changes with the data, and a bad line is data too.
+# `schema_of_json` infers a schema from one example, which is handy for a first look: `spark.sql("SELECT schema_of_json('{\"a\": 1}')")` gives
+# `STRUCT<a: BIGINT>`. In a pipeline write the schema down: one that is inferred changes with the data, and a bad line is data too.
 #
-# **Why not try/except?** A recipe that you will find puts the whole body of a foreachBatch function into `try`, and in `except` writes the whole batch to an
-# error table. Its `try` does catch something, as the write inside it is an action; around a transformation alone it would catch nothing, because nothing has
-# run there. It goes wrong in other ways:
+# **Why not try/except?** A recipe that you will find puts the whole body of a foreachBatch function into `try`, and in `except` writes the whole batch
+# to an error table. Its `try` does catch something, as the write inside it is an action; around a transformation alone it would catch nothing, because
+# nothing has run there. It goes wrong in other ways:
 #
 # * one bad line sends *every* line of its batch to the error table;
 # * it catches a full disk or a lost executor too. The stream notes the batch as done and never tries again what would have worked a minute later;
@@ -957,9 +983,9 @@ texts.select(values.alias("it")).selectExpr("it", "it['quantity'] AS text", "try
 #
 # So judge records as *data*, with expressions that can't raise, and let errors of the *system* end the stream: it goes on from its checkpoint.
 #
-# **A batch can come twice.** A stream notes a batch as done after its function has returned. If it dies in between, the next start runs the same batch again,
-# with the same id and the same input. foreachBatch is *at least once*. Delta makes it exactly once: a write with the options `txnAppId` and `txnVersion` puts
-# both into the commit, and a write whose version the table has seen from this application, or a later one, does nothing.
+# **A batch can come twice.** A stream notes a batch as done after its function has returned. If it dies in between, the next start runs the same batch
+# again, with the same id and the same input. foreachBatch is *at least once*. Delta makes it exactly once: a write with the options `txnAppId` and
+# `txnVersion` puts both into the commit, and a write whose version the table has seen from this application, or a later one, does nothing.
 
 # %% tags=["demo"]
 lab.drop("written_once")
@@ -969,19 +995,19 @@ for attempt in ("first", "second"):
     print(f"after the {attempt} write of version 7: {spark.table('written_once').count()} rows")
 
 # %% [markdown]
-# Two tables in one batch are two commits, so a crash can come between them. Each append needs the options, and what the second table gets must come out the
-# same when the first one has its rows already.
+# Two tables in one batch are two commits, so a crash can come between them. Each append needs the options, and what the second table gets must come out
+# the same when the first one has its rows already.
 #
-# The price: the application's name belongs to one stream and its checkpoint. Delete the checkpoint and keep the table, and batch ids start again at 0: every
-# write is taken for an old one, and does nothing, without an error.
+# The price: the application's name belongs to one stream and its checkpoint. Delete the checkpoint and keep the table, and batch ids start again at 0:
+# every write is taken for an old one, and does nothing, without an error.
 #
 # **On Databricks.** The option `badRecordsPath` writes bad lines and files to a folder; open source Spark ignores it, and it is not transactional. Auto
-# Loader (`cloudFiles`) keeps what did not fit the schema in a column `_rescued_data`, which is the text-first idea built in. foreachBatch, `txnAppId` and
-# `txnVersion` are the same.
+# Loader (`cloudFiles`) keeps what did not fit the schema in a column `_rescued_data`, which is the text-first idea built in. foreachBatch, `txnAppId`
+# and `txnVersion` are the same.
 #
-# **Read on:** [Spark: JSON options](https://spark.apache.org/docs/latest/sql-data-sources-json.html),
-# [Delta: idempotent writes in foreachBatch](https://docs.delta.io/latest/delta-streaming.html#idempotent-table-writes-in-foreachbatch),
-# [Databricks: bad records](https://docs.databricks.com/aws/en/ingestion/bad-records).
+# **Read on:** [Spark: JSON options](https://spark.apache.org/docs/latest/sql-data-sources-json.html), [Delta: idempotent writes in
+# foreachBatch](https://docs.delta.io/latest/delta-streaming.html#idempotent-table-writes-in-foreachbatch), [Databricks: bad
+# records](https://docs.databricks.com/aws/en/ingestion/bad-records).
 
 # %% [markdown]
 # ### Step 2b.1: Error handling with a dead-letter table
@@ -1001,17 +1027,17 @@ for attempt in ("first", "second"):
 #
 # Some lines were damaged, sent again in good order, and are good then.
 #
-# **Produce** with a stream that reads `feed.folder` as text, one file per micro-batch (`maxFilesPerTrigger`), with `trigger(availableNow=True)`, a checkpoint
-# below `lab.folder / "checkpoints"`, and foreachBatch:
+# **Produce** with a stream that reads `feed.folder` as text, one file per micro-batch (`maxFilesPerTrigger`), with `trigger(availableNow=True)`, a
+# checkpoint below `lab.folder / "checkpoints"`, and foreachBatch:
 # * `sales_accepted`: `line_id` LONG, `store_id` INT, `product_id` INT, `quantity` INT, `sales_value` DOUBLE, `sold_at` TIMESTAMP, `batch_id` LONG;
 # * `sales_dead_letter`: `raw` STRING (the line as it came), `reason` STRING, `batch_id` LONG, `failed_at` TIMESTAMP.
 #
-# Run it for the two arrivals that are there. Then call `forget_last_batch(checkpoint)`, which takes back the note that the last batch is done, as a crash at
-# that moment would, and `feed.deliver(3)`; run it again: it repeats that batch and goes on with the new file. Drop both tables and remove the checkpoint
-# first, so that the cell can run again. Inside the function use `batch.sparkSession`, and name tables with their database (`lab.database`).
+# Run it for the two arrivals that are there. Then call `forget_last_batch(checkpoint)`, which takes back the note that the last batch is done, as a
+# crash at that moment would, and `feed.deliver(3)`; run it again: it repeats that batch and goes on with the new file. Drop both tables and remove the
+# checkpoint first, so that the cell can run again. Inside the function use `batch.sparkSession`, and name tables with their database (`lab.database`).
 #
-# **Checked:** columns and types; that every line is in one of the tables, once; the reasons; batch ids and times, and that a file is a batch; one commit for
-# each batch in both histories; that the appends may be repeated.
+# **Checked:** columns and types; that every line is in one of the tables, once; the reasons; batch ids and times, and that a file is a batch; one
+# commit for each batch in both histories; that the appends may be repeated.
 
 # %% tags=["answer:2b.1"]
 # Write the function for foreachBatch, run the stream, take back a batch, and run it again.
@@ -1087,8 +1113,8 @@ check("2b.1")
 # %% [markdown]
 # ## Lesson 7: Expectations
 #
-# A dead-letter table answers "can this line be read?". The next question is about meaning: a product that nobody knows, a price of nothing, a line without a
-# number. Such rules belong beside the code that makes the dataset, with a name, a count in every run, and a decision what to do:
+# A dead-letter table answers "can this line be read?". The next question is about meaning: a product that nobody knows, a price of nothing, a line
+# without a number. Such rules belong beside the code that makes the dataset, with a name, a count in every run, and a decision what to do:
 #
 # | action | a record that breaks the rule | for |
 # |---|---|---|
@@ -1096,9 +1122,9 @@ check("2b.1")
 # | **drop** | is left out and counted | what would make results wrong, and can be done without |
 # | **fail** | stops the run; the target stays as it was | what must not happen: a key that is NULL, a feed of another currency |
 #
-# Databricks calls these *expectations*: decorators on the functions of a pipeline. Spark 4.2's own declarative pipelines have none. `labs_lib.expectations`
-# has them under the same names: `expect`, `expect_or_drop`, `expect_or_fail`, and `expect_all`, `expect_all_or_drop`, `expect_all_or_fail` for a dict of
-# rules.
+# Databricks calls these *expectations*: decorators on the functions of a pipeline. Spark 4.2's own declarative pipelines have none.
+# `labs_lib.expectations` has them under the same names: `expect`, `expect_or_drop`, `expect_or_fail`, and `expect_all`, `expect_all_or_drop`,
+# `expect_all_or_fail` for a dict of rules.
 
 # %% tags=["demo"]
 products = lab.load("products")
@@ -1118,15 +1144,15 @@ print(f"{products.count():,} products came in, {spark.table('products_checked').
 print(f"{products.where('package_size IS NULL').count():,} have no package size at all")
 
 # %% [markdown]
-# **NULL is not true.** Most products that break the first rule have no package size: `NULL RLIKE '[0-9]'` is NULL. Here a condition that is not true counts
-# as failed, as a WHERE would drop it. If a missing value is fine, say so: `package_size IS NULL OR package_size RLIKE '[0-9]'`. Be explicit on Databricks as
-# well: its documentation says that a condition is true or false for each record, and leaves NULL open.
+# **NULL is not true.** Most products that break the first rule have no package size: `NULL RLIKE '[0-9]'` is NULL. Here a condition that is not true
+# counts as failed, as a WHERE would drop it. If a missing value is fine, say so: `package_size IS NULL OR package_size RLIKE '[0-9]'`. Be explicit on
+# Databricks as well: its documentation says that a condition is true or false for each record, and leaves NULL open.
 #
-# Each rule sees every record, also those that another rule drops. So the counts of two rules can overlap, and they don't add up to the number of dropped
-# records.
+# Each rule sees every record, also those that another rule drops. So the counts of two rules can overlap, and they don't add up to the number of
+# dropped records.
 #
-# **Counting without reading twice.** A count per rule is one aggregation, however many rules there are: `count_if(condition)` for each. Where to put it?
-# `observe` counts during another action, such as the write itself, and hands over the figures when that is done:
+# **Counting without reading twice.** A count per rule is one aggregation, however many rules there are: `count_if(condition)` for each. Where to put
+# it? `observe` counts during another action, such as the write itself, and hands over the figures when that is done:
 
 # %% tags=["demo"]
 lab.drop("observed_products")
@@ -1138,19 +1164,19 @@ print(seen.get)
 
 # %% [markdown]
 # That costs nothing extra, and it is right for rules that warn or drop. For a fail rule it is too late: by then the write is committed, and if an error
-# stopped the write, there are no figures. (In these versions it also has nothing to say when the write creates its table, or when `txnVersion` made it do
-# nothing.) So `write_checked` keeps the DataFrame (`persist`: memory first, then disk), counts all rules in one aggregation over it, decides, and only then
-# writes from what it kept. The source is read once, what is written is what was counted, and a broken fail rule costs the target nothing. The price is room
-# for one batch.
+# stopped the write, there are no figures. (In these versions it also has nothing to say when the write creates its table, or when `txnVersion` made it
+# do nothing.) So `write_checked` keeps the DataFrame (`persist`: memory first, then disk), counts all rules in one aggregation over it, decides, and
+# only then writes from what it kept. The source is read once, what is written is what was counted, and a broken fail rule costs the target nothing. The
+# price is room for one batch.
 #
-# **In declarative pipelines** the same decorators work below `@dp.table` or `@dp.materialized_view` (never above: these leave no function behind). There the
-# function is called to *describe* the query and may not run one, so a drop rule becomes a filter and a fail rule an error inside the query. What does not
-# work there in Spark 4.2:
+# **In declarative pipelines** the same decorators work below `@dp.table` or `@dp.materialized_view` (never above: these leave no function behind).
+# There the function is called to *describe* the query and may not run one, so a drop rule becomes a filter and a fail rule an error inside the query.
+# What does not work there in Spark 4.2:
 #
 # * counts of the run: figures of `observe` don't come back from a pipeline. A second view with `rule_counts` has them, and reads the source once more;
-# * a fail rule on a materialized view: its refresh empties the table *before* it runs the query, so the view is empty after the error. On a streaming table
-#   it is safe: the failed batch is not committed. Either way the error may say no more than that a task failed while it wrote; the rule's name is then in the
-#   server's log only.
+# * a fail rule on a materialized view: its refresh empties the table *before* it runs the query, so the view is empty after the error. On a streaming
+#   table it is safe: the failed batch is not committed. Either way the error may say no more than that a task failed while it wrote; the rule's name is
+#   then in the server's log only.
 
 # %% tags=["demo"]
 lab.drop("known_products", "known_products_quality")
@@ -1180,11 +1206,11 @@ print(f"{spark.table('known_products').count():,} products in the view")
 spark.table("known_products_quality").orderBy("rule").show()
 
 # %% [markdown]
-# **When something else is better.** A Delta **CHECK constraint** belongs to the table, not to one pipeline: whoever writes, a single row that breaks it fails
-# the whole write. Use it for what must hold always; it counts nothing and drops nothing. It is strict about NULL, unlike CHECK in most databases. **dbt
-# tests** and **Great Expectations** look at a table *after* it was written: good for questions about many rows (is the key unique, did the volume halve since
-# yesterday, does every order have a customer) and for documents that others read; they find the damage and don't prevent it. Expectations sit in between: per
-# record, per run, before the write.
+# **When something else is better.** A Delta **CHECK constraint** belongs to the table, not to one pipeline: whoever writes, a single row that breaks it
+# fails the whole write. Use it for what must hold always; it counts nothing and drops nothing. It is strict about NULL, unlike CHECK in most databases.
+# **dbt tests** and **Great Expectations** look at a table *after* it was written: good for questions about many rows (is the key unique, did the volume
+# halve since yesterday, does every order have a customer) and for documents that others read; they find the damage and don't prevent it. Expectations
+# sit in between: per record, per run, before the write.
 
 # %% tags=["demo"]
 lab.drop("prices")
@@ -1199,9 +1225,9 @@ for price in ("2.5", "-1", "NULL"):
 
 # %% [markdown]
 # **On Databricks.** Expectations are part of Lakeflow Spark Declarative Pipelines (once Delta Live Tables): `from pyspark import pipelines as dp` and
-# `@dp.expect_or_drop(...)`; older code has `import dlt`. SQL has `CONSTRAINT name EXPECT (condition) ON VIOLATION DROP ROW | FAIL UPDATE`. Counts are in the
-# pipeline's event log, a table that you query with `event_log(...)` (the details of its `flow_progress` events); `read_metric_history`, which some older
-# texts call, is not in the documented interface.
+# `@dp.expect_or_drop(...)`; older code has `import dlt`. SQL has `CONSTRAINT name EXPECT (condition) ON VIOLATION DROP ROW | FAIL UPDATE`. Counts are
+# in the pipeline's event log, a table that you query with `event_log(...)` (the details of its `flow_progress` events); `read_metric_history`, which
+# some older texts call, is not in the documented interface.
 #
 # **Read on:** [Databricks: expectations](https://docs.databricks.com/aws/en/dlt/expectations), [Delta:
 # constraints](https://docs.delta.io/latest/delta-constraints.html), [Spark: declarative
@@ -1210,8 +1236,8 @@ for price in ("2.5", "-1", "NULL"):
 # %% [markdown]
 # ### Step 2b.2: Expectations
 #
-# Sales come in three batches. `sales_batches.land(lab, number)` makes a batch the content of the table `sales_landing` (`line_id`, `store_id`, `product_id`,
-# `quantity`, `sales_value`, `transaction_date`).
+# Sales come in three batches. `sales_batches.land(lab, number)` makes a batch the content of the table `sales_landing` (`line_id`, `store_id`,
+# `product_id`, `quantity`, `sales_value`, `transaction_date`).
 
 # %%
 lab.load("products")
@@ -1231,12 +1257,13 @@ spark.table("sales_landing").orderBy("line_id").show(4)
 #
 # **Produce**
 # 1. a function `sales_checked`, decorated with these rules, that returns the columns of `sales_landing` and the `department` from `products`;
-# 2. three runs: land batch 1, 2 and 3 in turn, and after each call `write_checked(sales_checked, run=number)`. The third batch has records that break the fail rule: catch `ExpectationFailed` and print it.
+# 2. three runs: land batch 1, 2 and 3 in turn, and after each call `write_checked(sales_checked, run=number)`. The third batch has records that break
+#    the fail rule: catch `ExpectationFailed` and print it.
 #
 # `write_checked` appends to the table `sales_checked` and puts the counts into the table `quality_metrics`. Begin with dropping both.
 #
-# **Checked:** the metrics of each rule in all three runs (action, passed, failed); the rows of `sales_checked`; its history: one commit for each run that
-# succeeded.
+# **Checked:** the metrics of each rule in all three runs (action, passed, failed); the rows of `sales_checked`; its history: one commit for each run
+# that succeeded.
 
 # %% tags=["answer:2b.2"]
 # Decorate sales_checked, then land and write the three batches.
@@ -1267,19 +1294,19 @@ check("2b.2")
 # %% [markdown]
 # ## Lesson 8: Retries, and when to stop calling
 #
-# Why it matters: a pipeline that enriches its rows from a service is only as available as that service. What it does in the minutes when the service is down
-# decides whether the outage stays there. Two tools belong together:
+# Why it matters: a pipeline that enriches its rows from a service is only as available as that service. What it does in the minutes when the service is
+# down decides whether the outage stays there. Two tools belong together:
 #
 # | tool | answers the question | does harm when |
 # |---|---|---|
 # | **Retry with backoff** | was that one call unlucky? Wait a little, longer each time, with some randomness (jitter), and try again | the service is down for everybody: each caller then sends a multiple of its calls to a service that is trying to come back |
 # | **Circuit breaker** | is the service down? After some failures in a row make no calls for a while, fail at once, then try a single one | calls are so rare that "in a row" spans hours, or the failures are the caller's own |
 #
-# Neither works without a third: **a timeout on every call**. Python's `urllib` and `http.client` wait for ever unless told otherwise, and a call that hangs is neither a success
-# nor a failure.
+# Neither works without a third: **a timeout on every call**. Python's `urllib` and `http.client` wait for ever unless told otherwise, and a call that
+# hangs is neither a success nor a failure.
 #
-# To try them on something real, `FlakyService` starts an HTTP service on this machine that knows the region of each store. It is down when its script says so, by a
-# clock that only moves when it is told to: nobody has to wait for an outage. It keeps a record of the calls that reached it.
+# To try them on something real, `FlakyService` starts an HTTP service on this machine that knows the region of each store. It is down when its script
+# says so, by a clock that only moves when it is told to: nobody has to wait for an outage. It keeps a record of the calls that reached it.
 
 # %% tags=["demo"]
 regions = {row.store_id: row.region for row in lab.load("stores").collect()}
@@ -1298,8 +1325,9 @@ with FlakyService(regions, [Outage(60, 120, "503"), Outage(120, 180, "dropped")]
 
 
 # %% [markdown]
-# Two kinds of trouble, and the difference matters. An answer of 503 or a lost connection says something about **the service**; Python raises some `OSError` for both. An unknown
-# store says something about **the question**: the service is well and answered. Only the first kind is a reason to stop calling.
+# Two kinds of trouble, and the difference matters. An answer of 503 or a lost connection says something about **the service**; Python raises some
+# `OSError` for both. An unknown store says something about **the question**: the service is well and answered. Only the first kind is a reason to stop
+# calling.
 #
 # Now an outage of three minutes, and a job that asks for a store every five seconds: plainly, and with up to three retries.
 
@@ -1352,9 +1380,9 @@ plot_calls(reached)
 # %% [markdown]
 # Retries quadruple the load just when the service can bear it least, and every row of the job waits for all of them. A breaker does the opposite.
 #
-# It has three states. **Closed**: calls pass; failures in a row are counted, and a success sets the count back to nothing. At the limit it **opens**: calls are refused at once,
-# without being made. When the cooldown has passed, the next call is let through as a probe: the breaker is **half-open** while it runs. If the probe
-# succeeds, the breaker closes; if it fails, it opens again for a whole cooldown.
+# It has three states. **Closed**: calls pass; failures in a row are counted, and a success sets the count back to nothing. At the limit it **opens**:
+# calls are refused at once, without being made. When the cooldown has passed, the next call is let through as a probe: the breaker is **half-open**
+# while it runs. If the probe succeeds, the breaker closes; if it fails, it opens again for a whole cooldown.
 #
 # A popular sketch of a breaker goes wrong in ways that are worth knowing:
 #
@@ -1364,35 +1392,39 @@ plot_calls(reached)
 # * It has no lock, though callers run in threads. The opposite mistake is as common: a lock that is held while the call runs, so that one slow call
 #   blocks all the others, and they time out.
 # * It wraps the whole batch, so a bad row or a full disk counts as a failure of the service.
-# * When it is open, the batch is *skipped*: the function returns, the stream notes the batch as done, and its rows are lost. Raise instead, so that the batch comes
-#   again, or put the rows into a table of pending ones.
+# * When it is open, the batch is *skipped*: the function returns, the stream notes the batch as done, and its rows are lost. Raise instead, so that the
+#   batch comes again, or put the rows into a table of pending ones.
 #
-# **Where it belongs in Spark.** On the driver: in the function of a `foreachBatch`, around a lookup that serves the whole batch, or around the job that a step starts. Not
-# in a UDF: each Python worker would have a breaker of its own, none of them sees the others' failures, and a call per row was the
+# **Where it belongs in Spark.** On the driver: in the function of a `foreachBatch`, around a lookup that serves the whole batch, or around the job that
+# a step starts. Not in a UDF: each Python worker would have a breaker of its own, none of them sees the others' failures, and a call per row was the
 # problem to begin with. Collect the distinct keys, look them up once on the driver, and join.
 #
-# **Your own code or a library?** For work, take a library: `tenacity` for retries (backoff, jitter, which exceptions, when to give up), `pybreaker` for breakers (listeners, and a state
-# that several processes share through Redis). Here you write one, because the behaviour at the edges is what you have to know to set one up.
+# **Your own code or a library?** For work, take a library: `tenacity` for retries (backoff, jitter, which exceptions, when to give up), `pybreaker` for
+# breakers (listeners, and a state that several processes share through Redis). Here you write one, because the behaviour at the edges is what you have
+# to know to set one up.
 #
-# **On Databricks.** The same. `foreachBatch` runs on the driver there too; with Spark Connect and on serverless or standard compute it runs in a process of its own, so make the breaker inside the
-# function's own module, and don't expect the notebook to see its state.
+# **On Databricks.** The same. `foreachBatch` runs on the driver there too; with Spark Connect and on serverless or standard compute it runs in a
+# process of its own, so make the breaker inside the function's own module, and don't expect the notebook to see its state.
 #
-# **Read on:** [Martin Fowler: CircuitBreaker](https://martinfowler.com/bliki/CircuitBreaker.html), [tenacity](https://tenacity.readthedocs.io/), [pybreaker](https://github.com/danielfm/pybreaker).
+# **Read on:** [Martin Fowler: CircuitBreaker](https://martinfowler.com/bliki/CircuitBreaker.html), [tenacity](https://tenacity.readthedocs.io/),
+# [pybreaker](https://github.com/danielfm/pybreaker).
 
 # %% [markdown]
 # ### Step 2b.3: Circuit breaker
 #
 # **Produce** a class `CircuitBreaker`:
-# * `CircuitBreaker(failures=3, cooldown=30.0, clock=time.monotonic)`: how many failures in a row open it, for how many seconds it then stays open, and the clock that it goes by;
-# * `.call(function, *args)` returns what `function(*args)` returns, or raises what it raises. While the breaker is open, and for a second call while a probe is
-#   running, it raises `CircuitOpen` at once and does not call the function;
-# * `.state`: `"closed"`, `"open"`, or `"half-open"` while a probe is running. (An open breaker whose cooldown has passed may still say `"open"` until the next call.)
+# * `CircuitBreaker(failures=3, cooldown=30.0, clock=time.monotonic)`: how many failures in a row open it, for how many seconds it then stays open, and
+#   the clock that it goes by;
+# * `.call(function, *args)` returns what `function(*args)` returns, or raises what it raises. While the breaker is open, and for a second call while a
+#   probe is running, it raises `CircuitOpen` at once and does not call the function;
+# * `.state`: `"closed"`, `"open"`, or `"half-open"` while a probe is running. (An open breaker whose cooldown has passed may still say `"open"` until
+#   the next call.)
 #
 # A failure is an `OSError`. Any other exception is passed on and counts as a success, for the service did answer.
 #
-# **Checked:** your class is led through scripted outages of a real service, with a clock that the check moves and numbers that your notebook has not seen. Six things are looked at: opening
-# after failures in a row; refusing while open; a probe that succeeds; a probe that fails; two calls from two threads at once, while closed and while half-open; errors that are
-# no failures. Which calls were made is read from the service's own record.
+# **Checked:** your class is led through scripted outages of a real service, with a clock that the check moves and numbers that your notebook has not
+# seen. Six things are looked at: opening after failures in a row; refusing while open; a probe that succeeds; a probe that fails; two calls from two
+# threads at once, while closed and while half-open; errors that are no failures. Which calls were made is read from the service's own record.
 
 # %% tags=["answer:2b.3"]
 # Write the class CircuitBreaker.
@@ -1459,8 +1491,9 @@ if "CircuitBreaker" in globals():  # your answer; there is nothing to draw witho
 # %% [markdown]
 # ## Lesson 9: Writing the same batch twice
 #
-# Why it matters: every queue, every scheduler with retries and every `foreachBatch` promises *at least once*. A batch comes again when the acknowledgement was lost, when the driver
-# died after its last commit, when somebody pressed "repair run". A write is **idempotent** if doing it again changes nothing. "Exactly once" is the sum of the two: delivered at least once, applied idempotently.
+# Why it matters: every queue, every scheduler with retries and every `foreachBatch` promises *at least once*. A batch comes again when the
+# acknowledgement was lost, when the driver died after its last commit, when somebody pressed "repair run". A write is **idempotent** if doing it again
+# changes nothing. "Exactly once" is the sum of the two: delivered at least once, applied idempotently.
 #
 # What a retry does to a plain append, with a batch of real sales lines:
 
@@ -1472,8 +1505,9 @@ for _ in range(2):
 print(f"appended twice: {spark.table('retried').count()} rows for {batch.count()} lines")
 
 # %% [markdown]
-# Delta can recognise a write by a **transaction id**: `txnAppId`, a name for the writer, and `txnVersion`, a whole number. The two are stored in the log *in the same commit* as the rows. A write whose version is
-# not above the one on record for its name is skipped, and the call returns as if it had written.
+# Delta can recognise a write by a **transaction id**: `txnAppId`, a name for the writer, and `txnVersion`, a whole number. The two are stored in the
+# log *in the same commit* as the rows. A write whose version is not above the one on record for its name is skipped, and the call returns as if it had
+# written.
 
 # %% tags=["demo"]
 lab.drop("retried")
@@ -1485,12 +1519,12 @@ log = spark.read.json(f"{lab.path('retried')}/_delta_log/*.json")
 log.where("txn IS NOT NULL").select("txn.appId", "txn.version").show()
 
 # %% [markdown]
-# Look at the last one. Version 4 was skipped although nobody ever wrote it: the log keeps one number per name, the highest. **One name for a feed works only if its batches come in order**, as they do in
-# `foreachBatch`, where the query's id and the batch id make a good pair. A queue promises no order: there, give each batch a name of its own. (Names stay in the table's
-# state; `delta.setTransactionRetentionDuration` lets old ones go.)
+# Look at the last one. Version 4 was skipped although nobody ever wrote it: the log keeps one number per name, the highest. **One name for a feed works
+# only if its batches come in order**, as they do in `foreachBatch`, where the query's id and the batch id make a good pair. A queue promises no order:
+# there, give each batch a name of its own. (Names stay in the table's state; `delta.setTransactionRetentionDuration` lets old ones go.)
 #
-# The options work for appends and overwrites by a DataFrame. For MERGE, UPDATE, DELETE and INSERT in SQL the same two are session settings. `spark_conf` sets them for a block: left set, they would
-# make Delta skip the *next* statement.
+# The options work for appends and overwrites by a DataFrame. For MERGE, UPDATE, DELETE and INSERT in SQL the same two are session settings.
+# `spark_conf` sets them for a block: left set, they would make Delta skip the *next* statement.
 
 # %% tags=["demo"]
 before = spark.table("retried").agg(F.sum("quantity")).first()[0]
@@ -1502,22 +1536,26 @@ print(f"an UPDATE run twice: each row got {added / batch.count():g} more")
 
 
 # %% [markdown]
-# The other way needs a key in the data: `MERGE ... ON line_id WHEN NOT MATCHED THEN INSERT`. It finds again what is there, at the price of reading the target. Leave out `WHEN MATCHED THEN
-# UPDATE SET *` if rows never change: it rewrites every row of a repeated batch with itself, and each rewrite goes on to whoever reads the table's changes. Popular recipes do that, and
-# make up a random id per attempt besides, which can recognise nothing: **an id has to come with the batch**, not from the code that writes it.
+# The other way needs a key in the data: `MERGE ... ON line_id WHEN NOT MATCHED THEN INSERT`. It finds again what is there, at the price of reading the
+# target. Leave out `WHEN MATCHED THEN UPDATE SET *` if rows never change: it rewrites every row of a repeated batch with itself, and each rewrite goes
+# on to whoever reads the table's changes. Popular recipes do that, and make up a random id per attempt besides, which can recognise nothing: **an id
+# has to come with the batch**, not from the code that writes it.
 #
-# **Sums are the hard part.** `SET sales = t.sales + b.sales` is right once and wrong twice. It needs a transaction id, or sums that are computed again from the rows.
+# **Sums are the hard part.** `SET sales = t.sales + b.sales` is right once and wrong twice. It needs a transaction id, or sums that are computed again
+# from the rows.
 #
-# **Two tables are two transactions.** After a crash in between, one has the batch and the other does not. No order of the two writes avoids that; what helps is that each is
-# idempotent by itself, so that the retry passes over the first and makes the second.
+# **Two tables are two transactions.** After a crash in between, one has the batch and the other does not. No order of the two writes avoids that; what
+# helps is that each is idempotent by itself, so that the retry passes over the first and makes the second.
 #
 # ### Two writers at once
 #
-# Delta is *optimistic*: a transaction reads a version, does its work without a lock, and at the commit looks at what others committed meanwhile. If that touches what it read, it fails with a
-# conflict, and nothing of it is visible. What counts as touching is a matter of the **isolation level**:
+# Delta is *optimistic*: a transaction reads a version, does its work without a lock, and at the commit looks at what others committed meanwhile. If
+# that touches what it read, it fails with a conflict, and nothing of it is visible. What counts as touching is a matter of the **isolation level**:
 #
-# * **Serializable**: the outcome is that of running the writes one after the other, in the order of the table's history. Open-source Delta knows only this level.
-# * **WriteSerializable**, the default on Databricks: one after the other too, though perhaps not in that order. Blind appends (which read nothing of the table) then disturb nobody.
+# * **Serializable**: the outcome is that of running the writes one after the other, in the order of the table's history. Open-source Delta knows only
+#   this level.
+# * **WriteSerializable**, the default on Databricks: one after the other too, though perhaps not in that order. Blind appends (which read nothing of
+#   the table) then disturb nobody.
 #
 # To see conflicts without luck, `interleave` holds a slow writer in the middle of its transaction until a quick one has committed.
 
@@ -1544,17 +1582,22 @@ pd.DataFrame(outcomes)
 
 
 # %% [markdown]
-# An append reads nothing, so nothing can have changed under it. The MERGE had looked for its lines in a table that now has more of them. Under WriteSerializable the second pair passes: the MERGE might have come first. It
-# then inserts lines that the append has just written, which is the price of that level.
+# An append reads nothing, so nothing can have changed under it. The MERGE had looked for its lines in a table that now has more of them. Under
+# WriteSerializable the second pair passes: the MERGE might have come first. It then inserts lines that the append has just written, which is the price
+# of that level.
 #
-# A conflict is good news: the loser wrote nothing and can simply run again. With a transaction id the loser of a race for the same batch gets one too (DELTA_CONCURRENT_TRANSACTION), and its retry finds the batch done.
+# A conflict is good news: the loser wrote nothing and can simply run again. With a transaction id the loser of a race for the same batch gets one too
+# (DELTA_CONCURRENT_TRANSACTION), and its retry finds the batch done.
 #
-# **On Databricks.** The same options and settings, and `delta.isolationLevel` may be set to either level. *Row-level concurrency* (tables with deletion vectors, runtime 14.2 and later) lets two MERGEs pass there that touch different rows of one file; in open source a conflict is decided by files.
-# `BEGIN ATOMIC ... END` makes one transaction of writes to several tables, on runtime 18.0 and later, for managed tables of Unity Catalog with catalog commits (a public preview at the time of
-# writing). It takes away the crash in between, and not the second delivery: a stream's checkpoint is no part of it.
+# **On Databricks.** The same options and settings, and `delta.isolationLevel` may be set to either level. *Row-level concurrency* (tables with deletion
+# vectors, runtime 14.2 and later) lets two MERGEs pass there that touch different rows of one file; in open source a conflict is decided by files.
+# `BEGIN ATOMIC ... END` makes one transaction of writes to several tables, on runtime 18.0 and later, for managed tables of Unity Catalog with catalog
+# commits (a public preview at the time of writing). It takes away the crash in between, and not the second delivery: a stream's checkpoint is no part
+# of it.
 #
-# **Read on:** [Delta: concurrency control](https://docs.delta.io/concurrency-control), [Delta: streaming writes, with idempotent ones](https://docs.delta.io/latest/delta-streaming.html),
-# [Databricks: isolation levels](https://docs.databricks.com/aws/en/optimizations/isolation/isolation-levels).
+# **Read on:** [Delta: concurrency control](https://docs.delta.io/concurrency-control), [Delta: streaming writes, with idempotent
+# ones](https://docs.delta.io/latest/delta-streaming.html), [Databricks: isolation
+# levels](https://docs.databricks.com/aws/en/optimizations/isolation/isolation-levels).
 
 # %% [markdown]
 # ### Step 2b.4: Idempotent write
@@ -1566,13 +1609,16 @@ pd.DataFrame(outcomes)
 # | `sales_log` | line_id, store_id, product_id, quantity, sales_value, transaction_date | each sales line, appended once |
 # | `store_totals` | store_id, lines, sales | for each store, how many lines so far and the sum of their sales_value |
 #
-# Batch 1 comes twice. Batch 2 comes while `store_totals` refuses it, and batch 3 while `sales_log` refuses it (a CHECK constraint that somebody added). When your function raises, the batch counts as not delivered and
-# comes again later: batch 3 first, then batch 2. Batch 4 is taken by two writers at once. When your function returns, the batch is never seen again.
+# Batch 1 comes twice. Batch 2 comes while `store_totals` refuses it, and batch 3 while `sales_log` refuses it (a CHECK constraint that somebody added).
+# When your function raises, the batch counts as not delivered and comes again later: batch 3 first, then batch 2. Batch 4 is taken by two writers at
+# once. When your function returns, the batch is never seen again.
 #
-# **Produce** a function `write_batch(batch, batch_id)` that writes a batch to both tables, `sales_log` first. `batch` is a DataFrame with the columns of `sales_log`, `batch_id` an int that is
-# the same in each delivery of a batch. Each writer has a Spark session of its own: use `batch.sparkSession` for SQL, as in `foreachBatch`. The last line of the cell runs the deliveries.
+# **Produce** a function `write_batch(batch, batch_id)` that writes a batch to both tables, `sales_log` first. `batch` is a DataFrame with the columns
+# of `sales_log`, `batch_id` an int that is the same in each delivery of a batch. Each writer has a Spark session of its own: use `batch.sparkSession`
+# for SQL, as in `foreachBatch`. The last line of the cell runs the deliveries.
 #
-# **Checked:** the rows of both tables; that their histories show the deliveries; and that a repeated delivery changed nothing: no line inserted twice or rewritten, `store_totals` changed at most once per batch.
+# **Checked:** the rows of both tables; that their histories show the deliveries; and that a repeated delivery changed nothing: no line inserted twice
+# or rewritten, `store_totals` changed at most once per batch.
 
 # %% tags=["answer:2b.4"]
 # Write write_batch(batch, batch_id); the last line delivers the batches.
@@ -1600,9 +1646,8 @@ check("2b.4")
 # %% [markdown]
 # ## Lesson 10: Recovery
 #
-# Every pipeline is killed one day: a spot machine is taken away, a deployment restarts the job, memory runs out. What matters is the table after the restart.
-# Each row once,
-# as if nothing had happened, takes three things together:
+# Every pipeline is killed one day: a spot machine is taken away, a deployment restarts the job, memory runs out. What matters is the table after the
+# restart. Each row once, as if nothing had happened, takes three things together:
 #
 # | what | why | what breaks it |
 # |---|---|---|
@@ -1611,12 +1656,10 @@ check("2b.4")
 # | a write that can be **repeated** | the batch may have been written already | a plain append in `foreachBatch` |
 #
 # Spark promises that each batch is *tried* until it has succeeded, with the same input. That is at least once. Only the third row of the table makes it
-# exactly once,
-# and with `foreachBatch` the third row is your job.
+# exactly once, and with `foreachBatch` the third row is your job.
 #
-# Two files of sales, and a stream that appends them to a table. `killing("after")` lets the process that runs the batch function kill itself (`SIGKILL`) when
-# the function has done its
-# work, so Spark does not learn that it has:
+# Two files of sales, and a stream that appends them to a table. `killing("after")` lets the process that runs the batch function kill itself
+# (`SIGKILL`) when the function has done its work, so Spark does not learn that it has:
 
 # %% tags=["demo"]
 landing = sales_files.lay(lab, "lesson", [1, 2], fresh=True)
@@ -1647,11 +1690,9 @@ for file in sorted(file.relative_to(checkpoint) for file in checkpoint.rglob("*"
     print("checkpoint:", file)
 
 # %% [markdown]
-# Before a batch runs, Spark writes down what will be in it: for a folder the names of the files (`sources/0/0`) and a pointer to them (`offsets/0`). When the
-# batch function has
-# returned, it writes `commits/0`. That one is not there. A stream that starts looks for the newest offset: if there is a commit for it, it looks for new
-# input; if there is none, it
-# runs that batch again. `batches` reads the folders:
+# Before a batch runs, Spark writes down what will be in it: for a folder the names of the files (`sources/0/0`) and a pointer to them (`offsets/0`).
+# When the batch function has returned, it writes `commits/0`. That one is not there. A stream that starts looks for the newest offset: if there is a
+# commit for it, it looks for new input; if there is none, it runs that batch again. `batches` reads the folders:
 
 # %% tags=["demo"]
 print(batches(checkpoint).to_string(index=False))
@@ -1660,9 +1701,9 @@ print(batches(checkpoint).to_string(index=False))
 print("rows:", spark.table("lesson_sales").count())
 
 # %% [markdown]
-# The batch ran again from the beginning, on the same two files. Every row is there twice, and no error was raised. (`writeStream.toTable(...)` would have
-# noticed: Delta's own sink keeps query and batch number in the table's
-# log. In `foreachBatch`, idempotent writes are the way: a MERGE on a key, or `txnAppId` and `txnVersion`.)
+# The batch ran again from the beginning, on the same two files. Every row is there twice, and no error was raised. (`writeStream.toTable(...)` would
+# have noticed: Delta's own sink keeps query and batch number in the table's log. In `foreachBatch`, idempotent writes are the way: a MERGE on a key, or
+# `txnAppId` and `txnVersion`.)
 #
 # **What may change between two runs** on the same checkpoint:
 #
@@ -1689,9 +1730,8 @@ except Exception as error:
 print(batches(checkpoint).to_string(index=False))
 
 # %% [markdown]
-# The batch with the broken file can't be finished. It is planned, so each start tries it again, fails again, and what arrives after it waits. The usual first
-# aid is
-# `ignoreCorruptFiles`:
+# The batch with the broken file can't be finished. It is planned, so each start tries it again, fails again, and what arrives after it waits. The usual
+# first aid is `ignoreCorruptFiles`:
 
 # %% tags=["demo"]
 before = spark.table("lesson_sales").count()
@@ -1702,14 +1742,12 @@ print(batches(checkpoint).to_string(index=False))
 
 # %% [markdown]
 # The stream goes on. The batch counts as finished, the file counts as read, and nothing anywhere says that lines are missing; what could be
-# decompressed before the end may have been loaded, which makes it worse. `ignoreMissingFiles` is the same bargain for files that somebody deletes between
-# listing and reading. Both hide loss. They have a place where loss doesn't
-# matter.
+# decompressed before the end may have been loaded, which makes it worse. `ignoreMissingFiles` is the same bargain for files that somebody deletes
+# between listing and reading. Both hide loss. They have a place where loss doesn't matter.
 #
 # A pipeline that has to be complete treats the **file** as the unit: either all of it goes in, or none, with a note in a quarantine table. For that the
-# stream must not
-# read the files itself, or it dies before your code sees them. Let it carry only their *names*; the checkpoint still keeps track of them, and the batch
-# function opens them, one at a time and with care:
+# stream must not read the files itself, or it dies before your code sees them. Let it carry only their *names*; the checkpoint still keeps track of
+# them, and the batch function opens them, one at a time and with care:
 
 # %% tags=["demo"]
 shutil.rmtree(checkpoint, ignore_errors=True)
@@ -1735,15 +1773,14 @@ names.writeStream.foreachBatch(report).option("checkpointLocation", str(checkpoi
 spark.table("lesson_files").orderBy("file").show(truncate=False)
 
 # %% [markdown]
-# The stream of names needs no schema of the content, so a new column does not stop it either. Two things it can't see: a text file that broke off exactly at
-# the end of a line (a
-# source that cares sends a count of lines along), and a file that was overwritten: a file source knows a file by its path, and never reads a path twice. A
-# source has to send a corrected file **under a new name**, and to write it elsewhere first and then rename it.
+# The stream of names needs no schema of the content, so a new column does not stop it either. Two things it can't see: a text file that broke off
+# exactly at the end of a line (a source that cares sends a count of lines along), and a file that was overwritten: a file source knows a file by its
+# path, and never reads a path twice. A source has to send a corrected file **under a new name**, and to write it elsewhere first and then rename it.
 #
 # ### A schema that changes
 #
-# New columns are the easy half: `MERGE WITH SCHEMA EVOLUTION` (or `mergeSchema` for an append) adds them, and older rows have null there. Types are the other
-# half:
+# New columns are the easy half: `MERGE WITH SCHEMA EVOLUTION` (or `mergeSchema` for an append) adds them, and older rows have null there. Types are the
+# other half:
 
 # %% tags=["demo"]
 merge = """MERGE WITH SCHEMA EVOLUTION INTO lesson_types t USING (SELECT 1 AS line_id, 0.75D AS quantity) s
@@ -1756,16 +1793,15 @@ for declared, widening in (("INT", False), ("INT", True), ("BIGINT", True)):
     print(f"{declared:<6} widening {'on: ' if widening else 'off:'} 0.75 is stored as {stored.first()[0]} ({stored.dtypes[0][1]})")
 
 # %% [markdown]
-# Three quarters of a kilogram became 0 in a column of whole numbers, twice, without an error. With the property `delta.enableTypeWidening` the write made the
-# INT column a DOUBLE. (Elsewhere
-# this step may be left to you: `ALTER TABLE … ALTER COLUMN quantity TYPE DOUBLE`.) From BIGINT to DOUBLE there is no way at all, since large numbers would
-# lose digits. JSON readers infer BIGINT
-# for whole numbers, so a table whose types come from its first file is stuck there. Choose types for what a column *means*, not for what the first file holds.
+# Three quarters of a kilogram became 0 in a column of whole numbers, twice, without an error. With the property `delta.enableTypeWidening` the write
+# made the INT column a DOUBLE. (Elsewhere this step may be left to you: `ALTER TABLE … ALTER COLUMN quantity TYPE DOUBLE`.) From BIGINT to DOUBLE there
+# is no way at all, since large numbers would lose digits. JSON readers infer BIGINT for whole numbers, so a table whose types come from its first file
+# is stuck there. Choose types for what a column *means*, not for what the first file holds.
 #
 # ### The other half: RESTORE
 #
-# A crash is half of the trouble. The other half is a batch that ran well and wrote nonsense. Delta keeps the versions; `RESTORE` makes an old one the current
-# one again:
+# A crash is half of the trouble. The other half is a batch that ran well and wrote nonsense. Delta keeps the versions; `RESTORE` makes an old one the
+# current one again:
 
 # %% tags=["demo"]
 good = spark.sql("DESCRIBE HISTORY lesson_sales").selectExpr("min(version) + 1").first()[0]
@@ -1776,50 +1812,48 @@ print("rows after RESTORE:  ", spark.table("lesson_sales").count())
 
 
 # %% [markdown]
-# RESTORE rewinds the table and not the stream: the checkpoint still says that those batches are finished, so their rows will not come again by themselves.
-# After a RESTORE, repair the
-# code, then replay: read the affected files once as a batch through the same function, or start with a new checkpoint, if the write goes by a key. And both
-# halves end with the retention of lesson 10 of module 1: no version, no RESTORE.
+# RESTORE rewinds the table and not the stream: the checkpoint still says that those batches are finished, so their rows will not come again by
+# themselves. After a RESTORE, repair the code, then replay: read the affected files once as a batch through the same function, or start with a new
+# checkpoint, if the write goes by a key. And both halves end with the retention of lesson 10 of module 1: no version, no RESTORE.
 #
-# **On Databricks.** Auto Loader (`cloudFiles`) is the file source there. It keeps the names of the files that it has seen in a RocksDB store in the checkpoint,
-# and can learn of new ones from storage events instead of listing. It infers the schema, keeps it in `cloudFiles.schemaLocation`, and reads JSON columns as
-# text unless told otherwise. `cloudFiles.schemaEvolutionMode` decides
-# about new columns: `addNewColumns` (the default without a schema of yours) stops the stream with an error *after* it has noted the new schema, so the
-# restart by the job goes on with it; `addNewColumnsWithTypeWidening` also widens types; `rescue` puts what does not fit
-# into the column `_rescued_data` and goes on; `failOnNewColumns` and `none` do what they say. With an inferred schema, values that don't fit their column's
-# type are kept in `_rescued_data` too, so they are not lost, but somebody
-# has to look there. `badRecordsPath` keeps lines and files that can't be read. Jobs restart failed streams by themselves if you give them retries; expect and
-# allow that. RESTORE and type widening are the same. Type widening is generally available there since runtime 15.4.
+# **On Databricks.** Auto Loader (`cloudFiles`) is the file source there. It keeps the names of the files that it has seen in a RocksDB store in the
+# checkpoint, and can learn of new ones from storage events instead of listing. It infers the schema, keeps it in `cloudFiles.schemaLocation`, and reads
+# JSON columns as text unless told otherwise. `cloudFiles.schemaEvolutionMode` decides about new columns: `addNewColumns` (the default without a schema
+# of yours) stops the stream with an error *after* it has noted the new schema, so the restart by the job goes on with it;
+# `addNewColumnsWithTypeWidening` also widens types; `rescue` puts what does not fit into the column `_rescued_data` and goes on; `failOnNewColumns` and
+# `none` do what they say. With an inferred schema, values that don't fit their column's type are kept in `_rescued_data` too, so they are not lost, but
+# somebody has to look there. `badRecordsPath` keeps lines and files that can't be read. Jobs restart failed streams by themselves if you give them
+# retries; expect and allow that. RESTORE and type widening are the same. Type widening is generally available there since runtime 15.4.
 #
-# **Read on:** [Spark: recovery after changes in a query](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#recovery-semantics-after-changes-in-a-streaming-query),
-# [Spark: options of file sources](https://spark.apache.org/docs/latest/sql-data-sources-generic-options.html), [Delta: type widening](https://docs.delta.io/delta-type-widening),
-# [Databricks: Auto Loader schema evolution](https://docs.databricks.com/aws/en/ingestion/cloud-object-storage/auto-loader/schema), [Databricks: streaming checkpoints](https://docs.databricks.com/aws/en/structured-streaming/checkpoints).
+# **Read on:** [Spark: recovery after changes in a
+# query](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#recovery-semantics-after-changes-in-a-streaming-query),
+# [Spark: options of file sources](https://spark.apache.org/docs/latest/sql-data-sources-generic-options.html), [Delta: type
+# widening](https://docs.delta.io/delta-type-widening), [Databricks: Auto Loader schema
+# evolution](https://docs.databricks.com/aws/en/ingestion/cloud-object-storage/auto-loader/schema), [Databricks: streaming
+# checkpoints](https://docs.databricks.com/aws/en/structured-streaming/checkpoints).
 
 # %% [markdown]
 # ### Step 2b.5: Recovery
 #
-# Write a pipeline that survives, and prove it. Sales arrive in a folder as files with a JSON object a line, some of them compressed. You know their fields:
-# `line_id`, `basket_id`, `store_id`, `product_id`, `quantity`, `sales_value`, `sold_on`. You
-# also know the source: uploads break off; what is broken is sent again whole, under another name; after an outage the last file is sent once more, to be on
-# the safe side. And a change is announced: one more
-# text column, whose name nobody could tell you yet, and `quantity` in kilograms for goods by weight.
+# Write a pipeline that survives, and prove it. Sales arrive in a folder as files with a JSON object a line, some of them compressed. You know their
+# fields: `line_id`, `basket_id`, `store_id`, `product_id`, `quantity`, `sales_value`, `sold_on`. You also know the source: uploads break off; what is
+# broken is sent again whole, under another name; after an outage the last file is sent once more, to be on the safe side. And a change is announced:
+# one more text column, whose name nobody could tell you yet, and `quantity` in kilograms for goods by weight.
 #
-# `rehearse` calls your function seven times. It kills the process of your batch function twice: once before the function has done anything, once when it has
-# done
-# everything and its batch is not committed yet. Between the calls it delivers files, some of them broken off; it takes the source's folder away; and at last
-# it plays a clean run with the same deliveries.
+# `rehearse` calls your function seven times. It kills the process of your batch function twice: once before the function has done anything, once when
+# it has done everything and its batch is not committed yet. Between the calls it delivers files, some of them broken off; it takes the source's folder
+# away; and at last it plays a clean run with the same deliveries.
 #
 # **Produce**
-# 1. a function `resume(source, checkpoint, table, quarantine)` that takes two folders and the full names of two tables. It creates the tables if they are not
-#    there, starts or resumes a stream (with `foreachBatch`
-#    and `availableNow`) that works off the new files in `source`, and returns when that has ended. If a file can't be read to its end, none of it goes into
-#    the table; the
-#    quarantine table gets a row with `file` (the name without the folder) and `reason`. Without its source the stream should fail and leave all as it is;
+# 1. a function `resume(source, checkpoint, table, quarantine)` that takes two folders and the full names of two tables. It creates the tables if they
+#    are not there, starts or resumes a stream (with `foreachBatch` and `availableNow`) that works off the new files in `source`, and returns when that
+#    has ended. If a file can't be read to its end, none of it goes into the table; the quarantine table gets a row with `file` (the name without the
+#    folder) and `reason`. Without its source the stream should fail and leave all as it is;
 # 2. `rehearsal = rehearse(lab, resume)`, which makes the tables `recovered_sales` and `quarantine`. It removes what an earlier rehearsal left.
 #
 # **Checked:** that `recovered_sales` has every line once, with its values, and the later column (null for older lines); that each broken file is in
-#    `quarantine` once, with a reason; that the table's history
-# shows whole files, delivery by delivery; that in `rehearsal` each start left what it should and the checkpoint lost nothing.
+# `quarantine` once, with a reason; that the table's history shows whole files, delivery by delivery; that in `rehearsal` each start left what it should
+# and the checkpoint lost nothing.
 
 # %% tags=["answer:2b.5"]
 # Write resume(source, checkpoint, table, quarantine), then fill rehearsal.
@@ -1868,7 +1902,8 @@ check("2b.5")
 # * A watermark is a decision to drop data. Count what it drops.
 # * Nothing may vanish without a trace: a record that can't be used belongs in a table, with the reason.
 # * Stop early and loudly when something is wrong with the whole. Go on when something is wrong with a part.
-# * Exactly once is a property of three things together: a source that can be read again, a checkpoint, and a write that can be repeated. Rehearse the crash.
+# * Exactly once is a property of three things together: a source that can be read again, a checkpoint, and a write that can be repeated. Rehearse the
+#   crash.
 
 # %% tags=["demo"]
 progress("02_patterns")

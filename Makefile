@@ -27,7 +27,8 @@ test: setup
 	@$(BIN)/ruff check --quiet labs_lib datasets grader tests benchmarks
 	@$(BIN)/ruff format --quiet --check labs_lib datasets grader tests benchmarks
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/python -m pytest tests
+	@$(BIN)/python -m pytest tests -m "not alone" --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest tests -m alone
 
 lab: setup
 	@$(BIN)/labs lab

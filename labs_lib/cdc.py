@@ -31,8 +31,7 @@ from labs_lib.cdc_batch import quoted as _quoted
 from labs_lib.errors import LabsError
 from labs_lib.evidence import first_line
 from labs_lib.lab import Lab, current
-
-STARTS = 5  # attempts to start a stream
+from labs_lib.streams import started
 
 
 @dataclass(frozen=True)
@@ -205,19 +204,13 @@ def _run(changes: DataFrame, flow: Flow, name: str, checkpoint: Path) -> FlowRun
 
 
 def _started(changes: DataFrame, flow: Flow, checkpoint: Path) -> StreamingQuery:
-    """The stream that applies what has come. Spark gives its Python process ten seconds to begin, too few on a busy machine."""
+    """The stream that applies what has come."""
     writer = (
         changes.writeStream.foreachBatch(functools.partial(apply_batch, flow))
         .option("checkpointLocation", str(checkpoint))
         .trigger(availableNow=True)
     )
-    for _ in range(STARTS - 1):
-        try:
-            return writer.start()
-        except PySparkException as error:
-            if "failed to connect back" not in str(error):
-                raise
-    return writer.start()
+    return started(writer.start)
 
 
 def _selected(

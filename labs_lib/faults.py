@@ -25,13 +25,12 @@ from labs_lib import checkpoint_log, delta_log
 from labs_lib.errors import LabsError
 from labs_lib.feeds import sales_files
 from labs_lib.lab import Lab, _is_elsewhere
+from labs_lib.streams import NOT_CONNECTED, STARTS
 
 Resume = Callable[[str, str, str, str], object]
 Moment = Literal["before", "after"]
 TABLE, QUARANTINE = "recovered_sales", "quarantine"
 CLEAN_TABLE, CLEAN_QUARANTINE = "clean_sales", "clean_quarantine"
-# Spark gives a batch function's process ten seconds to start, which a machine with too much to do may need: nothing has run then.
-NOT_STARTED, STARTS = "Python worker failed to connect back", 5
 COLUMNS = ("act", "outcome", "rows", "quarantined", "finished", "unfinished")
 
 
@@ -193,7 +192,7 @@ class _Stage:
                     self.resume(*self._arguments())
                 except Exception as raised:  # a learner's function may raise anything
                     error = raised
-            if error is None or NOT_STARTED not in str(error):
+            if error is None or NOT_CONNECTED not in str(error):
                 break
         left = [query for query in self.lab.spark.streams.active if query.id not in before]
         for query in left:

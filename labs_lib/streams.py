@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pandas as pd
 from pyspark.errors import PySparkException
@@ -19,6 +19,7 @@ SENTENCE = 300  # characters of Spark's own words in an error
 # Spark gives the Python process of a foreachBatch ten seconds to connect back, which a busy machine may not keep. A query that did not start has
 # done nothing, so it can be started again.
 NOT_CONNECTED, STARTS = "Python worker failed to connect back", 6
+T = TypeVar("T")
 
 
 class Writer(Protocol):
@@ -56,7 +57,10 @@ def run_stream(lab: Lab, name: str, writer: Writer, table: str | None = None) ->
         )
     _stop(lab, name)
     prepared = writer.option("checkpointLocation", folder.as_uri()).trigger(availableNow=True).queryName(name)
-    query = _started(name, lambda: prepared.toTable(table) if table is not None else prepared.start())
+    try:
+        query = started(lambda: prepared.toTable(table) if table is not None else prepared.start())
+    except PySparkException as error:
+        raise LabsError(f"The stream {name!r} did not start: {_reason(error)}") from None
     try:
         query.awaitTermination()
     except PySparkException as error:
@@ -89,14 +93,15 @@ def checkpoint(lab: Lab, name: str) -> Path:
     return lab.folder / "checkpoints" / name
 
 
-def _started(name: str, start: Callable[[], Any]) -> Any:
-    for left in reversed(range(STARTS)):
+def started(start: Callable[[], T]) -> T:
+    """What `start` returns, called again while the Python process of its foreachBatch does not connect in time. Its errors pass."""
+    for _ in range(STARTS - 1):
         try:
             return start()
         except PySparkException as error:
-            if NOT_CONNECTED not in str(error) or not left:
-                raise LabsError(f"The stream {name!r} did not start: {_reason(error)}") from None
-    raise AssertionError("the last start returns or raises")
+            if NOT_CONNECTED not in str(error):
+                raise
+    return start()
 
 
 def _stop(lab: Lab, name: str) -> None:

@@ -1,10 +1,15 @@
-"""Fixtures: a LABS_HOME of the test's own whose jars, class archive and data are the shared ones."""
+"""Fixtures: a LABS_HOME of the test's own whose jars, class archive and data are the shared ones.
+
+Under pytest-xdist each worker has such a home, and so a Spark server, of its own. A file's tests stay together, as they share fixtures.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,25 +18,54 @@ import pytest
 from labs_lib import settings
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SHARED = settings.home()  # the user's own, which `make test` has set up
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["LABS_HOME"] = tempfile.mkdtemp(prefix="labs-home-")
+        furnish(Path(os.environ["LABS_HOME"]))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        stop_server(Path(os.environ["LABS_HOME"]))
+        shutil.rmtree(os.environ["LABS_HOME"], ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def furnish(home: Path) -> None:
+    """Link what takes long to make into a new LABS_HOME."""
+    for part in ("jars", "cds", "data"):
+        (SHARED / part).mkdir(exist_ok=True, parents=True)
+        (home / part).symlink_to(SHARED / part)
+
+
+def stop_server(home: Path) -> None:
+    labs = [sys.executable, "-m", "labs_lib.cli", "stop"]
+    subprocess.run(labs, env=os.environ | {"LABS_HOME": str(home)}, capture_output=True, timeout=60)
 
 
 @pytest.fixture(scope="session")
 def shared_home() -> Path:
-    """The user's own LABS_HOME: `make test` has set it up."""
-    return settings.home()
+    """The user's own LABS_HOME."""
+    return SHARED
 
 
 @pytest.fixture
-def own_home(shared_home: Path, tmp_path: Path) -> Iterator[Path]:
+def own_home(tmp_path: Path) -> Iterator[Path]:
     """A LABS_HOME with a server of its own, which is stopped at the end of the test."""
     home = tmp_path / "home"
     home.mkdir()
-    for part in ("jars", "cds", "data"):
-        (shared_home / part).mkdir(exist_ok=True, parents=True)
-        (home / part).symlink_to(shared_home / part)
+    furnish(home)
     yield home
-    labs = [sys.executable, "-m", "labs_lib.cli", "stop"]
-    subprocess.run(labs, env=os.environ | {"LABS_HOME": str(home)}, capture_output=True, timeout=60)
+    stop_server(home)
 
 
 @pytest.fixture

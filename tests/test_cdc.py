@@ -16,7 +16,6 @@ from pyspark.sql import functions as F
 
 from labs_lib import delta_log
 from labs_lib.cdc import FlowRun, create_auto_cdc_flow, drop_auto_cdc_flow
-from labs_lib.checks.changes import streaming_tables
 from labs_lib.errors import LabsError
 from labs_lib.feeds import captured, dimension
 from labs_lib.lab import Lab, open_lab
@@ -255,9 +254,3 @@ def test_the_captured_feed_holds_its_traps(seed: int, tmp_path: Path) -> None:
     assert Counter(tuple(line.get(name) for name in names) for line in lines) == captured.rows(seed)
     with pytest.raises(LabsError, match="no drop 3"):
         captured.deliver(lab, 3)
-
-
-def test_streaming_tables_are_found_by_their_decorator_or_call() -> None:
-    source = "@dp.table\ndef a(): ...\n@table(name='c')\ndef b(): ...\n@dp.materialized_view\ndef d(): ...\n"
-    assert streaming_tables(source + "dp.create_streaming_table('e')\n") == ["a", "c", "e"]
-    assert streaming_tables("def broken(") == []

@@ -14,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from labs_lib import delta_log, digest, layout, past, plans
 from labs_lib.checks.exercise_1a import size
-from labs_lib.checks.exercise_1b import materialized_views
+from labs_lib.checks.pipeline_source import datasets
 from labs_lib.plots import describe, figure
 
 SALES = pa.table({"day": [1, 2, 3], "sales": [12345.65, 0.1, None], "shop": ["a", None, "c"]})
@@ -169,7 +169,9 @@ def test_sizes_as_spark_writes_them(text: str, number: int) -> None:
     assert size(text) == number
 
 
-def test_materialized_views_are_found_by_their_decorator() -> None:
-    source = "@dp.materialized_view\ndef a(): ...\n@materialized_view(name='c')\ndef b(): ...\n@dp.table\ndef d(): ...\n"
-    assert materialized_views(source) == ["a", "c"]
-    assert materialized_views("def broken(") == []
+def test_a_pipelines_datasets_are_found_by_decorator_or_call() -> None:
+    views = "@dp.materialized_view\ndef a(): ...\n@materialized_view(name='c')\ndef b(): ...\n"
+    tables = "@dp.table\ndef d(): ...\n@table('e')\ndef f(): ...\ndp.create_streaming_table('g')\n"
+    assert datasets(views + tables, "materialized_view") == ["a", "c"]
+    assert datasets(views + tables, "table", "create_streaming_table") == ["d", "e", "g"]
+    assert datasets("def broken(", "table") == []

@@ -30,7 +30,10 @@ from benchmarks.classroom import NAME, small_course
 from grader import batch, course
 from grader.notebook import read
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
+]
 
 HERE = Path(__file__).resolve().parent
 STEPS = ["1a.1", "1a.2", "1a.3", "1a.4", "1a.5"]

@@ -22,6 +22,8 @@ from labs_lib import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytestmark = pytest.mark.alone
+
 
 @dataclass(frozen=True)
 class Class:
@@ -42,7 +44,7 @@ CLASSES = [
     # Two steps fully, one with the wrong join of the right keys.
     Class(
         "01_optimization",
-        3,
+        2,
         {
             "1a.1": None,
             "1a.2": ('"operator": "SortMergeJoin"', '"operator": "BroadcastHashJoin"'),

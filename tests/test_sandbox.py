@@ -25,7 +25,10 @@ from grader import sandbox, sandbox_process, sandbox_tree
 from grader.sandbox import Ended, Limits
 from labs_lib.errors import LabsError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
+]
 
 ROOT = Path(__file__).parents[1]
 MIB = 2**20

@@ -176,7 +176,7 @@ def test_bad_input_is_named(lab: Lab) -> None:
         feed.deliver(5)
 
 
-@pytest.mark.parametrize("seed", [0, 1, secrets.randbelow(2**31 - 1)])
+@pytest.mark.parametrize("seed", [0, 1, secrets.randbelow(2**31 - 1)], ids=["0", "1", "fresh"])
 def test_the_feed_has_what_the_lessons_need_under_any_seed(seed: int) -> None:
     lines = sales_events.events(seed)
     assert 10_000 < len(lines) < 40_000 and lines.line_id.is_unique

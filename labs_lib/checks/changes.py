@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from labs_lib import delta_log
+from labs_lib.checks import pipeline_source
 from labs_lib.delta_log import TableFacts
 from labs_lib.evidence import Evidence, Unusable
 from labs_lib.feeds import captured, dimension
@@ -183,7 +183,9 @@ def observe_2a_2(observer: Observer) -> dict[str, Any]:
     ]
     commits = _work(observer.facts("silver_households"))
     return {
-        "tables": streaming_tables(observer.answer("bronze_file")["text"]),
+        "tables": pipeline_source.datasets(
+            observer.answer("bronze_file")["text"], "table", "create_streaming_table"
+        ),
         "missing": (delivered - bronze).total(),
         "surplus": (bronze - delivered).total(),
         "delivered": delivered.total(),
@@ -268,37 +270,6 @@ def judge_2a_2(evidence: Evidence) -> Iterator[Finding]:
         "Nothing can be said to belong to no household: such a change is kept apart.",
     )
     yield _incremental(observed)
-
-
-def streaming_tables(source: str) -> list[str]:
-    """Names of the streaming tables that a pipeline's source defines: by a `table` decorator or `create_streaming_table`; none if it is not Python."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            for decorator in node.decorator_list:
-                if _called(decorator) == "table":
-                    names.append(_name_of(decorator) or node.name)
-        elif isinstance(node, ast.Call) and _called(node) == "create_streaming_table":
-            names.append(_name_of(node))
-    return [name for name in names if name]
-
-
-def _called(node: ast.expr) -> str:
-    """The last part of the name that is called or decorates: `table` of `dp.table(...)`."""
-    name = node.func if isinstance(node, ast.Call) else node
-    return str(getattr(name, "attr", getattr(name, "id", "")))
-
-
-def _name_of(call: ast.expr) -> str:
-    """The table's name among a call's arguments: by keyword, or in front."""
-    if not isinstance(call, ast.Call):
-        return ""
-    given = [keyword.value for keyword in call.keywords if keyword.arg == "name"] or call.args[:1]
-    return str(given[0].value) if given and isinstance(given[0], ast.Constant) else ""
 
 
 def _incremental(observed: dict[str, Any]) -> Finding:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from labs_lib import delta_log, layout
+from labs_lib.checks import pipeline_source
 from labs_lib.delta_log import TableFacts
 from labs_lib.evidence import Evidence
 from labs_lib.observer import Observer
@@ -116,7 +117,7 @@ def observe_1b_4(observer: Observer) -> dict[str, Any]:
     source = observer.answer("pipeline_file")["text"]
     facts = observer.facts("daily_sales")
     return {
-        "views": materialized_views(source),
+        "views": pipeline_source.datasets(source, "materialized_view"),
         "operations": [commit["operation"] for commit in reversed(facts.history)],
         "feed_rows": observer.facts("sales_feed").rows,
         "all_rows": observer.facts("transactions").rows,
@@ -234,27 +235,6 @@ def judge_1b_5(evidence: Evidence) -> Iterator[Finding]:
         f"version {answers['oldest_readable']}",
         "Try the versions from 0 on: outside the window the query raises an error.",
     )
-
-
-def materialized_views(source: str) -> list[str]:
-    """Names of the functions in a pipeline's source that a `materialized_view` decorator stands on; none if it is not Python."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            for decorator in node.decorator_list:
-                call = decorator.func if isinstance(decorator, ast.Call) else decorator
-                if getattr(call, "attr", getattr(call, "id", "")) == "materialized_view":
-                    named = [
-                        k.value.value
-                        for k in getattr(decorator, "keywords", [])
-                        if k.arg == "name" and isinstance(k.value, ast.Constant)
-                    ]
-                    names.append(str(named[0]) if named else node.name)
-    return names
 
 
 def _layout(observer: Observer, facts: TableFacts) -> dict[str, Any]:

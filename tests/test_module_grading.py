@@ -116,14 +116,6 @@ def test_full_none_and_part_of_the_points_under_fresh_seeds(graded: Class, tmp_p
     with (tmp_path / "grades.csv").open() as file:
         scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
     assert scores == {"ada": full, "bob": 0, "cyd": graded.points}
-    untouched = read(tmp_path / "autograded" / "bob" / name / f"{name}.ipynb")
-    errors = [
-        output
-        for cell in untouched.cells
-        for output in cell.get("outputs", [])
-        if output.output_type == "error"
-    ]
-    assert errors == [], "the lessons run without answers"
     # Further seeds. Making ready grades the solution and raises unless it gets everything.
     module, seeds = course.chosen(tmp_path, name)[0], {seed_of(tmp_path, name)}
     for _ in range(graded.seeds - 1):

@@ -1615,13 +1615,13 @@ pd.DataFrame(outcomes)
 #
 # **Produce** a function `write_batch(batch, batch_id)` that writes a batch to both tables, `sales_log` first. `batch` is a DataFrame with the columns
 # of `sales_log`, `batch_id` an int that is the same in each delivery of a batch. Each writer has a Spark session of its own: use `batch.sparkSession`
-# for SQL, as in `foreachBatch`. The last line of the cell runs the deliveries.
+# for SQL, as in `foreachBatch`. End the cell with `play_deliveries(lab, write_batch)`, which runs the deliveries.
 #
 # **Checked:** the rows of both tables; that their histories show the deliveries; and that a repeated delivery changed nothing: no line inserted twice
 # or rewritten, `store_totals` changed at most once per batch.
 
 # %% tags=["answer:2b.4"]
-# Write write_batch(batch, batch_id); the last line delivers the batches.
+# Write write_batch(batch, batch_id), then let play_deliveries(lab, write_batch) deliver the batches.
 ### BEGIN SOLUTION
 def write_batch(batch, batch_id):
     # A name per batch: they come in any order, and Delta keeps only the highest version of a name.
@@ -1637,8 +1637,8 @@ def write_batch(batch, batch_id):
         """)
 
 
-### END SOLUTION
 play_deliveries(lab, write_batch)
+### END SOLUTION
 
 # %% tags=["check:2b.4"]
 check("2b.4")

@@ -49,12 +49,18 @@ def bars(
     names = list(values)
     colours = [ORANGE if name in highlight else BLUE for name in names]
     container = axis.barh(names, [values[name] for name in names], color=colours)
-    axis.bar_label(container, fmt=f"{{:,.{digits}g}}", padding=3)
+    axis.bar_label(container, fmt=lambda value: _rounded(value, digits), padding=3)
     axis.invert_yaxis()
     axis.set_title(title, loc="left")
     axis.set_xlabel(unit)
     axis.margins(x=0.12)
     show(drawn, digits, exact)
+
+
+def _rounded(value: float, digits: int) -> str:
+    """A number with so many significant digits and never an exponent: 10,360 of 10,358."""
+    short = f"{value:,.{digits}g}"
+    return f"{float(short.replace(',', '')):,.0f}" if "e+" in short else short
 
 
 def ranges(

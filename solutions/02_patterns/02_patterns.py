@@ -757,7 +757,7 @@ show(drawn)
 # the table. This works for what can be added (counts, sums, minimum and maximum as long as nothing is deleted). For distinct counts or medians,
 # recompute the touched days instead.
 #
-# `foreachBatch` hands each micro-batch to a function as an ordinary DataFrame. Here with sums per day over all stores, for one night:
+# `foreachBatch` hands each micro-batch to a function as an ordinary DataFrame. Here with sums per day over all stores, for two nights:
 
 # %% tags=["demo"]
 spark.sql("CREATE OR REPLACE TABLE per_day (day DATE, lines LONG)")
@@ -899,7 +899,7 @@ def plot_cost(cost):
         axis.set_ylim(bottom=0)
         axis.axvline(1, color=GREY, linestyle=":", linewidth=1)
         axis.text(1.06, figures.to_numpy().max() * 0.94, "from here on they part", color="dimgray", fontsize=8)
-    panels[0].legend(frameon=False, loc="center left")
+    panels[0].legend(frameon=False, loc="lower right")
     show(drawn, digits=2)
 
 

@@ -58,8 +58,8 @@ CLASSES = [
         "02_patterns",
         1,
         {"2a.1": None, "2b.3": ('self.state, self._opened = "open", self.clock()', 'self.state = "open"')},
-        4.5,
-        ("of 3 points",),
+        5,
+        ("2 of 3 points",),
     ),
 ]
 

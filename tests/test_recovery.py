@@ -114,8 +114,9 @@ import shutil
 from labs_lib import open_lab
 from labs_lib.checkpoint_log import batches
 from labs_lib.errors import LabsError
-from labs_lib.faults import NOT_STARTED, STARTS, differing_rows, killing, rehearse
+from labs_lib.faults import differing_rows, killing, rehearse
 from labs_lib.feeds import sales_files
+from labs_lib.streams import NOT_CONNECTED, STARTS, started
 
 lab = open_lab("02_patterns", seed=3)
 spark = lab.spark
@@ -132,27 +133,17 @@ def append(source, checkpoint, table):
     query.awaitTermination()
 
 
-def started(*arguments):
-    # On a machine with too much to do Spark gives up on the process of the function before it runs.
-    for _ in range(STARTS):
-        try:
-            return append(*arguments)
-        except Exception as error:
-            if NOT_STARTED not in str(error):
-                return error
-
-
 for moment in ("before", "after"):
     for _ in range(STARTS):
         with killing(moment, marker) as given:
             try:
                 append(source, checkpoint, f"{lab.database}.test_sales")
             except Exception as error:
-                if NOT_STARTED not in str(error):
+                if NOT_CONNECTED not in str(error):
                     break
     there = spark.catalog.tableExists("test_sales")
     print(moment, len(given), marker.read_text(), spark.table("test_sales").count() if there else 0, batches(checkpoint).finished.tolist())
-started(source, checkpoint, f"{lab.database}.test_sales")
+started(lambda: append(source, checkpoint, f"{lab.database}.test_sales"))
 print("again", spark.table("test_sales").count(), batches(checkpoint).finished.tolist(), sales_files.feed(3).deliveries[0].rows)
 print("differ", differing_rows(lab, "test_sales", "nothing"))
 

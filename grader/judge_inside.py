@@ -28,8 +28,8 @@ from grader.vetting import TRUSTED_SERVER_CONF, Rejected, check_table
 from labs_lib import lab, registry, settings
 from labs_lib.checker import blame_earlier_step, examine, judge
 from labs_lib.engine import session
-from labs_lib.errors import LabsError
-from labs_lib.evidence import Evidence, Unusable, first_line
+from labs_lib.errors import LabsError, first_line
+from labs_lib.evidence import Evidence, Unusable
 from labs_lib.observer import Measured, Observer
 from labs_lib.registry import Step
 from labs_lib.verdict import Status, Verdict

@@ -12,6 +12,7 @@ again, after a crash between the two or at any other time, changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 from collections.abc import Sequence
@@ -26,10 +27,10 @@ from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.types import StructType
 
+from labs_lib.arguments import checked, plain_name
 from labs_lib.cdc_batch import DELETED, END, REJECTED, SEQUENCE, START, Flow, apply_batch
 from labs_lib.cdc_batch import quoted as _quoted
-from labs_lib.errors import LabsError
-from labs_lib.evidence import first_line
+from labs_lib.errors import LabsError, first_line
 from labs_lib.lab import Lab, current
 from labs_lib.streams import started
 
@@ -42,6 +43,7 @@ class FlowRun:
     changes: int
 
 
+@checked
 def create_auto_cdc_flow(
     target: str,
     source: str,
@@ -90,18 +92,21 @@ def create_auto_cdc_flow(
             )
     lab = current()
     flow_name = name or target
-    for what, given in (("target", target), ("source", source), ("name", flow_name)):
-        if not isinstance(given, str) or not given.isidentifier():
-            raise LabsError(
-                f"The {what} is {given!r}; give a plain name, in letters, digits and underscores."
-            )
+    for what, given in (("A target", target), ("A source", source), ("A flow", flow_name)):
+        plain_name(what, given)
     spark, database = lab.spark, lab.database
     if not spark.catalog.tableExists(f"{database}.{source}"):
         raise LabsError(
             f"There is no table {source!r} in the database {database}; run the pipeline that makes it first."
         )
     stream = spark.readStream.table(f"`{database}`.`{source}`")
-    columns = _selected(stream.columns, keys, column_list, except_column_list)
+    try:
+        available = stream.columns
+    except PySparkException as error:
+        raise LabsError(
+            f"{source!r} can't be read as a stream; it has to be a Delta table: {first_line(error)}"
+        ) from None
+    columns = _selected(available, keys, column_list, except_column_list)
     scd_type = _scd_type(stored_as_scd_type)
     whole, tombstones, rejected = (f"`{database}`.`{table}`" for table in _tables(target))
     tracked = _tracked(scd_type, columns, keys, track_history_column_list, track_history_except_column_list)
@@ -112,12 +117,16 @@ def create_auto_cdc_flow(
     return _run(changes, flow, flow_name, checkpoint)
 
 
+@checked
 def drop_auto_cdc_flow(target: str, name: str | None = None) -> None:
     """Remove a flow of the open lab: its target, the tables beside it, and its checkpoint, all together.
 
-    The next run of the flow reads its source from the beginning. What is not there is passed over.
+    The next run of the flow reads its source from the beginning. What is not there is passed over. Raises LabsError if a name is no
+    plain word.
     """
     lab = current()
+    plain_name("A target", target)
+    plain_name("A flow", name or target)
     lab.drop(*_tables(target))
     shutil.rmtree(_checkpoint(lab, name or target), ignore_errors=True)
 
@@ -163,21 +172,26 @@ def _make_tables(spark: SparkSession, flow: Flow, schema: StructType, target: st
     wanted = {name: kinds[name] for name in flow.columns}
     wanted |= {SEQUENCE: kinds[SEQUENCE]} | {name: kinds[SEQUENCE] for name in history}
     advice = "call drop_auto_cdc_flow to begin anew."
-    if spark.catalog.tableExists(target):
-        there = {field.name: field.dataType.simpleString() for field in spark.table(target).schema}
-        if there != wanted:
-            different = sorted({n for n in there.keys() | wanted.keys() if there.get(n) != wanted.get(n)})
-            raise LabsError(
-                f"The table {target} was not made by this flow: {', '.join(different)} differ; {advice}"
-            )
-    elif checkpoint.exists():
-        raise LabsError(f"The flow has applied changes before, and its target {target} is gone; {advice}")
     keys = {name: kinds[name] for name in flow.keys}
     tables = {
         flow.target: wanted,
         flow.tombstones: keys | {SEQUENCE: kinds[SEQUENCE]},
         flow.rejected: {"reason": "string", "change": "string"},
     }
+    made = spark.catalog.tableExists(target)
+    for table, columns in tables.items():
+        name = table.replace("`", "")
+        if spark.catalog.tableExists(name):
+            there = {field.name: field.dataType.simpleString() for field in spark.table(table).schema}
+            if there != columns:
+                different = sorted(
+                    {n for n in there.keys() | columns.keys() if there.get(n) != columns.get(n)}
+                )
+                raise LabsError(
+                    f"The table {name} was not made by this flow: {', '.join(different)} differ; {advice}"
+                )
+        elif made or checkpoint.exists():
+            raise LabsError(f"The flow has applied changes before, and its table {name} is gone; {advice}")
     for table, columns in tables.items():
         listed = ", ".join(f"{_quoted(column)} {kind}" for column, kind in columns.items())
         spark.sql(
@@ -196,9 +210,10 @@ def _run(changes: DataFrame, flow: Flow, name: str, checkpoint: Path) -> FlowRun
             f"The flow {name} stopped: {first_line(error)} What was applied before stays; the next run goes on from there."
         ) from None
     finally:
-        # An interrupted notebook leaves no stream behind.
-        if query is not None and query.isActive:
-            query.stop()
+        # An interrupted notebook leaves no stream behind; a server that is gone has none.
+        with contextlib.suppress(PySparkException):
+            if query is not None and query.isActive:
+                query.stop()
     read = [sum(source["numInputRows"] for source in each["sources"]) for each in progress]
     return FlowRun(sum(rows > 0 for rows in read), sum(read))
 
@@ -233,6 +248,8 @@ def _selected(
         _known(what, names, available)
     if not keys:
         raise LabsError("keys is empty; name the columns that identify a row.")
+    if len(set(keys)) < len(keys):
+        raise LabsError(f"keys names a column twice: {', '.join(keys)}.")
     if column_list is not None and except_column_list is not None:
         raise LabsError("Give column_list or except_column_list, not both.")
     chosen = available if column_list is None else column_list
@@ -283,7 +300,7 @@ def _scd_type(given: int | str) -> int:
 def _expression(what: str, given: str | Column) -> Column:
     if isinstance(given, Column):
         return given
-    if not isinstance(given, str) or not given.strip():
+    if not given.strip():
         raise LabsError(f"{what} is {given!r}; give an SQL expression or a Column.")
     return F.expr(given)
 

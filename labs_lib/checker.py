@@ -14,14 +14,17 @@ from typing import Any
 from pyspark.errors import PySparkException
 
 from labs_lib import cards, lab, progress_file, registry, settings
-from labs_lib.errors import LabsError
-from labs_lib.evidence import Evidence, Trial, Unusable, capture, first_line
+from labs_lib.errors import LabsError, first_line
+from labs_lib.evidence import Evidence, Trial, Unusable, capture
 from labs_lib.observer import Measured, Observer
 from labs_lib.registry import Step
 from labs_lib.verdict import Finding, Verdict, settle
 
 Observe = Callable[[Observer], dict[str, Any]]
 Judge = Callable[[Evidence], Iterable[Finding]]
+
+# What reading an answer of a shape that nobody thought of may raise: an infinite sum, a date after the year 9999, a list for a dict.
+ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def check(step_id: str) -> Verdict:
@@ -77,7 +80,7 @@ def examine(
         return replace(evidence, observed=observed, digests=digests)
     except (LabsError, Unusable, PySparkException) as error:
         return replace(evidence, problems={"": first_line(error)})
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except ODD as error:
         # An answer of a shape nobody thought of.
         sentence = f"The answer can't be read as the task describes it: {first_line(error)}."
         return replace(evidence, problems={"": sentence})
@@ -98,7 +101,7 @@ def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) ->
         return Verdict(step.id, step.title, "fail", 0, step.points, " ".join(sentences), hints=step.hints)
     try:
         findings = list(_functions(step)[1](evidence))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except ODD as error:
         sentence = (
             f"The answer can't be read as the task describes it: {type(error).__name__}: {first_line(error)}."
         )

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from labs_lib.arguments import checked
 from labs_lib.errors import LabsError
 
 
+@checked
 def batches(checkpoint: str | Path) -> pd.DataFrame:
     """One row per batch that the checkpoint knows: `batch` (its number), `files` (names, if its source is a folder) and `finished`.
 
@@ -40,14 +42,20 @@ def batches(checkpoint: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["batch", "files", "finished"])
 
 
+@checked
 def forget_last_batch(checkpoint: str | Path) -> int:
     """Remove the note that the last micro-batch was finished and return that batch's id; the stream must not be running.
 
     A query writes this note after the batch's function returned. One that dies in between finds on its restart that the batch was
-    begun and not finished, and runs it again: same id, same input. Raises LabsError if no batch was ever finished there.
+    begun and not finished, and runs it again: same id, same input. Raises LabsError if no batch was ever finished there, or if a later
+    one is under way: Spark would run that one again, and pass over this one.
     """
     commits = Path(checkpoint) / "commits"
-    finished = sorted(int(file.name) for file in commits.glob("*") if file.name.isdecimal())
+    finished, planned = numbers(commits), numbers(Path(checkpoint) / "offsets")
+    if finished and planned and planned[-1] > finished[-1]:
+        raise LabsError(
+            f"Batch {planned[-1]} is not finished in the checkpoint {Path(checkpoint).name} already; start the stream, and it runs again."
+        )
     if not finished:
         raise LabsError(
             f"No batch was finished in the checkpoint {Path(checkpoint).name}; start the stream with it first."

@@ -15,8 +15,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
-from labs_lib.errors import LabsError
-from labs_lib.evidence import first_line
+from labs_lib.arguments import callable_with
+from labs_lib.errors import LabsError, first_line
 from labs_lib.feeds.deliveries import batches, stores_of
 from labs_lib.lab import Lab
 from labs_lib.writers import Outcome, attempt, interleave, own_session
@@ -47,8 +47,7 @@ def play_deliveries(lab: Lab, write_batch: WriteBatch) -> pd.DataFrame:
     (columns as in `sales_log`) in a Spark session of the writer's own; `batch_id` is an int. Returns the deliveries in order: batch,
     delivery, outcome. Raises LabsError if `write_batch` is no function, or if a batch that nothing stands in the way of is refused three times.
     """
-    if not callable(write_batch):
-        raise LabsError(f"write_batch is of type {type(write_batch).__name__}; it should be a function.")
+    callable_with(write_batch, "write_batch", "batch", "batch_id")
     lab.drop(*SCHEMAS)
     for name, schema in SCHEMAS.items():
         lab.spark.sql(f"CREATE TABLE {name} ({schema})")
@@ -114,4 +113,4 @@ def _refusing(session: SparkSession, table: str, condition: str) -> Iterator[Non
     try:
         yield
     finally:
-        session.sql(f"ALTER TABLE {table} DROP CONSTRAINT closed")
+        session.sql(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS closed")

@@ -20,7 +20,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 
 from labs_lib import delta_log, spark_ui
 from labs_lib.engine import session
-from labs_lib.errors import LabsError
+from labs_lib.errors import LabsError, first_line
 from labs_lib.lab import Lab
 from labs_lib.registry import Answer, Step
 
@@ -242,12 +242,6 @@ def _run(answer: Answer, value: Any) -> dict[str, Any]:
         raise Unusable(f"`{answer.name}` should be what `measure` returned; it is {_kind_of(value)}.")
     # The tag and the plan alone: figures are read again from the engine, as the object in the notebook could say anything.
     return {"tag": str(value.tag), "label": str(value.label), "plan": str(value.query)}
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, cut to a readable length."""
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:240]
 
 
 def _kind_of(value: Any) -> str:

@@ -16,8 +16,9 @@ counted over every record that the function returns, those that another rule dro
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -26,7 +27,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from labs_lib.errors import LabsError
+from labs_lib.arguments import callable_with, checked
+from labs_lib.errors import LabsError, first_line
 
 Action = Literal["warn", "drop", "fail"]
 Mode = Literal["append", "overwrite"]
@@ -35,9 +37,9 @@ Decorator = Callable[[Dataset], Dataset]
 
 METRICS = "quality_metrics"
 METRICS_SCHEMA = "run LONG, dataset STRING, rule STRING, action STRING, passed_records LONG, failed_records LONG, recorded_at TIMESTAMP"
-_RULES = (
-    "__expectations__"  # attribute of a decorated function: its rules, in the order in which they are written
-)
+# Attributes of a decorated function: its rules, in the order in which they are written, and the function without them. (`__wrapped__` would not
+# do: it is whatever another decorator was put around.)
+_RULES, _INNER = "__expectations__", "__without_expectations__"
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def rules_of(dataset: Dataset) -> tuple[Rule, ...]:
     return rules
 
 
+@checked
 def rule_counts(dataset: Dataset) -> DataFrame:
     """Counts of a decorated function's rules as a DataFrame, not computed yet: one aggregation over what the function returns.
 
@@ -127,6 +130,7 @@ def rule_counts(dataset: Dataset) -> DataFrame:
     return _counts(_unchecked(dataset), _name(dataset), rules)
 
 
+@checked
 def write_checked(
     dataset: Dataset,
     run: int,
@@ -145,30 +149,37 @@ def write_checked(
     ExpectationFailed before anything is written to the target. A run that is written twice is in the target once: each
     write is a Delta transaction with the run's number.
 
-    Raises LabsError if the arguments, a rule's condition, or the metrics table can't be used.
+    A run whose number the target has already adds nothing, and the counts that are on record for it stay.
+
+    Raises LabsError if the arguments, the function, a rule's condition, the target or the metrics table can't be used.
     """
     rules, name = rules_of(dataset), _name(dataset)
     target = target or name
     _check_arguments(run, mode, target, metrics)
     frame = _unchecked(dataset)
-    if frame.isStreaming:
+    with _explained(f"What {name} returns can't be read"):
+        streaming = frame.isStreaming
+    if streaming:
         raise LabsError(
             f"{name} returns a stream; call write_checked inside foreachBatch, on a function that returns the batch."
         )
     spark = frame.sparkSession
-    again = _prepare_metrics(spark, metrics, name, run)
     _check_conditions(frame, name, rules)
+    again = _prepare_metrics(spark, metrics, name, run)
     kept = frame.storageLevel != StorageLevel.NONE  # by the caller, who may still need it
     held = frame if kept else frame.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        rows = _counts(held, name, rules).collect()
+        with _explained(f"The rules of {name} can't be counted, so nothing was written"):
+            rows = _counts(held, name, rules).collect()
         counts = tuple(RuleCount(r.rule, r.action, r.passed_records, r.failed_records) for r in rows)
         broken = [each for each in counts if each.action == "fail" and each.failed]
         if broken:
             _record(spark, metrics, name, run, counts, again)
             raise ExpectationFailed(_sentence(broken, rules, name, run, target, metrics), name, run, counts)
-        written = _write(_sound(held, rules), target, name, run, mode)
-        _record(spark, metrics, name, run, counts, again)
+        with _explained(f"The records of {name} can't be written to {target}"):
+            written = _write(_sound(held, rules), target, name, run, mode)
+        if written or not again:
+            _record(spark, metrics, name, run, counts, again)
     finally:
         if not kept:
             held.unpersist()
@@ -190,7 +201,7 @@ def _decorator(conditions: Mapping[str, str], action: Action) -> Decorator:
                 f"Expectations stand above a function; here is {function!r}. "
                 "In a pipeline, @dp.table or @dp.materialized_view goes above them, since it leaves no function behind."
             )
-        inner: Dataset = getattr(function, "__wrapped__", function) if hasattr(function, _RULES) else function
+        inner: Dataset = getattr(function, _INNER, function)
         rules = (*added, *getattr(function, _RULES, ()))
         names = [rule.name for rule in rules]
         if len(set(names)) < len(names):
@@ -204,9 +215,19 @@ def _decorator(conditions: Mapping[str, str], action: Action) -> Decorator:
             return _guarded(_returned(inner, *arguments, **options), rules, _name(inner))
 
         setattr(checked, _RULES, rules)
+        setattr(checked, _INNER, inner)
         return checked
 
     return decorate
+
+
+@contextlib.contextmanager
+def _explained(sentence: str) -> Iterator[None]:
+    """An error of Spark's in this block becomes a LabsError that begins with the sentence."""
+    try:
+        yield
+    except PySparkException as error:
+        raise LabsError(f"{sentence}: {first_line(error)}") from None
 
 
 def _name(dataset: Dataset) -> str:
@@ -215,7 +236,9 @@ def _name(dataset: Dataset) -> str:
 
 def _unchecked(dataset: Dataset) -> DataFrame:
     """What the function itself returns, without its rules."""
-    return _returned(dataset.__wrapped__)  # type: ignore[attr-defined]
+    inner: Dataset = getattr(dataset, _INNER)
+    callable_with(inner, _name(dataset))
+    return _returned(inner)
 
 
 def _returned(function: Dataset, *arguments: Any, **options: Any) -> DataFrame:
@@ -292,9 +315,8 @@ def _check_conditions(frame: DataFrame, name: str, rules: Sequence[Rule]) -> Non
         try:
             analyse([rule])
         except PySparkException as error:
-            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             raise LabsError(
-                f"The condition of {rule.name} ({rule.condition}) can't be evaluated on {name}: {reason[:200]}"
+                f"The condition of {rule.name} ({rule.condition}) can't be evaluated on {name}: {first_line(error)}"
             ) from None
 
 
@@ -307,8 +329,7 @@ def _prepare_metrics(spark: SparkSession, metrics: str, name: str, run: int) -> 
         spark.sql(f"CREATE TABLE IF NOT EXISTS {metrics} ({METRICS_SCHEMA})")
         recorded = spark.table(metrics).where(F.col("dataset") == name).select(F.max("run")).first()
     except PySparkException as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[0]
-        raise LabsError(f"{metrics} can't hold metrics ({METRICS_SCHEMA}): {reason[:200]}") from None
+        raise LabsError(f"{metrics} can't hold metrics ({METRICS_SCHEMA}): {first_line(error)}") from None
     latest = recorded[0] if recorded else None
     if latest is not None and run < latest:
         raise LabsError(

@@ -7,7 +7,6 @@ chose; files are really cut off, and the source's folder is really gone.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import re
 import shutil
@@ -22,6 +21,7 @@ import pandas as pd
 from pyspark.sql.connect.streaming.readwriter import DataStreamWriter
 
 from labs_lib import checkpoint_log, delta_log
+from labs_lib.arguments import callable_with
 from labs_lib.errors import LabsError
 from labs_lib.feeds import sales_files
 from labs_lib.lab import Lab, _is_elsewhere
@@ -46,7 +46,7 @@ def rehearse(lab: Lab, resume: Resume) -> pd.DataFrame:
     the pipeline is an outcome and no exception. Raises LabsError if `resume` is no such function, comes back while its stream
     still runs, never calls foreachBatch, or removes or makes the source's folder.
     """
-    _check_function(resume)
+    callable_with(resume, "resume", "source", "checkpoint", "table", "quarantine")
     if _is_elsewhere():
         raise LabsError(
             "The rehearsal needs a Spark server on this machine; unset SPARK_REMOTE and open the lab again."
@@ -182,21 +182,23 @@ class _Stage:
         marker = self.folder / f"killed-{len(self.log)}"
         there = self.source.exists()
         before = {query.id for query in self.lab.spark.streams.active}
-        for _ in range(STARTS):
-            error: Exception | None = None
-            fault: contextlib.AbstractContextManager[list[object]] = contextlib.nullcontext([])
-            if kill:
-                fault = killing(kill, marker)
-            with fault as given:
-                try:
-                    self.resume(*self._arguments())
-                except Exception as raised:  # a learner's function may raise anything
-                    error = raised
-            if error is None or NOT_CONNECTED not in str(error):
-                break
-        left = [query for query in self.lab.spark.streams.active if query.id not in before]
-        for query in left:
-            query.stop()
+        try:
+            for _ in range(STARTS):
+                error: Exception | None = None
+                fault: contextlib.AbstractContextManager[list[object]] = contextlib.nullcontext([])
+                if kill:
+                    fault = killing(kill, marker)
+                with fault as given:
+                    try:
+                        self.resume(*self._arguments())
+                    except Exception as raised:  # a learner's function may raise anything
+                        error = raised
+                if error is None or NOT_CONNECTED not in str(error):
+                    break
+        finally:  # interrupted too: a stream that goes on would work on the folders of the next rehearsal
+            left = [query for query in self.lab.spark.streams.active if query.id not in before]
+            for query in left:
+                query.stop()
         if left:
             raise LabsError(
                 "resume() came back while its stream was still running; end it with query.awaitTermination()."
@@ -231,21 +233,6 @@ class _Stage:
             "finished": len(finished),
             "unfinished": len(planned - finished),
         }
-
-
-def _check_function(resume: object) -> None:
-    if not callable(resume):
-        raise LabsError(
-            f"rehearse needs a function resume(source, checkpoint, table, quarantine); it was given {type(resume).__name__}."
-        )
-    try:
-        inspect.signature(resume).bind("source", "checkpoint", "table", "quarantine")
-    except TypeError as error:
-        raise LabsError(
-            f"The function can't be called as resume(source, checkpoint, table, quarantine): {error}."
-        ) from None
-    except ValueError:  # a builtin without a signature
-        pass
 
 
 def _rows(lab: Lab, name: str) -> Counter[tuple[tuple[str, str], ...]]:

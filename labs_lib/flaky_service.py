@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import quote, unquote
 
+from labs_lib.arguments import checked
 from labs_lib.errors import LabsError
 
 DROPPED = "dropped"  # the connection is closed without an answer
@@ -42,6 +43,7 @@ class ManualClock:
     def __call__(self) -> float:
         return self.now
 
+    @checked
     def advance(self, seconds: float) -> None:
         """Move on by so many seconds. Raises LabsError if that is no time that can pass."""
         if not (math.isfinite(seconds) and seconds >= 0):
@@ -70,6 +72,7 @@ class Call:
 class FlakyService:
     """A running service that knows the region of each store. Close it, or use it in a `with` block."""
 
+    @checked
     def __init__(
         self,
         regions: Mapping[int, str],

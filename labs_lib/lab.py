@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import filelock
 import pyarrow as pa
@@ -150,7 +150,7 @@ def _use_database(spark: SparkSession, name: str, location: Path) -> str:
         return name
     for candidate in (name, f"{name}_{hashlib.sha256(str(location).encode()).hexdigest()[:6]}"):
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {candidate} LOCATION '{location}'")
-        if Path(urlsplit(spark.catalog.getDatabase(candidate).locationUri).path) == location:
+        if Path(unquote(urlsplit(spark.catalog.getDatabase(candidate).locationUri).path)) == location:
             spark.sql(f"USE {candidate}")
             return candidate
     raise LabsError(

@@ -21,7 +21,8 @@ from pyspark.sql.connect.plan import CachedRelation
 
 import datasets
 from labs_lib import delta_log, digest, plans, settings, spark_ui
-from labs_lib.evidence import ROW_LIMIT, Evidence, Unusable, first_line
+from labs_lib.errors import first_line
+from labs_lib.evidence import ROW_LIMIT, Evidence, Unusable
 from labs_lib.lab import Lab
 from labs_lib.registry import Answer, Step
 

@@ -7,6 +7,7 @@ need when a server is there already.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labs_lib import settings
+from labs_lib.arguments import checked, plain_name
 from labs_lib.engine import session
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
@@ -46,13 +48,13 @@ class Pipeline:
     file: Path
 
 
+@checked
 def write_pipeline(lab: Lab, name: str, source: str) -> Pipeline:
     """Write a pipeline of one Python file, with a spec whose database is the lab's, below the lab's folder.
 
     A pipeline of that name that was there is replaced. Raises LabsError if the name is no plain word or the source is no Python.
     """
-    if not name.isidentifier():
-        raise LabsError(f"A pipeline can't be called {name!r}; use letters, digits and underscores.")
+    plain_name("A pipeline", name)
     try:
         ast.parse(source)
     except SyntaxError as error:
@@ -63,19 +65,22 @@ def write_pipeline(lab: Lab, name: str, source: str) -> Pipeline:
     folder.mkdir(parents=True, exist_ok=True)
     pipeline = Pipeline(folder / "spark-pipeline.yml", folder / f"{name}.py")
     pipeline.file.write_text(source.lstrip("\n"))
+    # Not as_uri(): Spark takes the text as a path, and would keep a %20 in it.
+    storage = json.dumps(f"file://{folder / 'storage'}")
     pipeline.spec.write_text(
-        f"name: {name}\nstorage: {(folder / 'storage').as_uri()}\ndatabase: {lab.database}\n"
+        f"name: {name}\nstorage: {storage}\ndatabase: {lab.database}\n"
         f"libraries:\n  - glob:\n      include: {pipeline.file.name}\n"
     )
     return pipeline
 
 
-def run_pipeline(spec: str | Path, full_refresh: bool = False) -> PipelineRun:
-    """Run the pipeline that a spec file (`spark-pipeline.yml`) describes and wait for its end.
+@checked
+def run_pipeline(spec: str | Path | Pipeline, full_refresh: bool = False) -> PipelineRun:
+    """Run the pipeline that a spec file (`spark-pipeline.yml`) describes, or that was written, and wait for its end.
 
     Raises LabsError with the command's own error if the spec is missing or the run fails.
     """
-    path = Path(spec).absolute()
+    path = Path(spec.spec if isinstance(spec, Pipeline) else spec).absolute()
     if not path.is_file():
         raise LabsError(f"There is no pipeline spec at {path}; write one there first.")
     connection = session.connection()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from labs_lib.arguments import checked
 from labs_lib.errors import LabsError
 from labs_lib.spark_ui import Run, fetch, size
 
 OUTPUT_ROWS = "number of output rows"
 
 
+@checked
 def rows_read(run: Run) -> int:
     """Rows that the scans of files in a run of `measure` put out, before any operator above them.
 

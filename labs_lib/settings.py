@@ -56,6 +56,7 @@ SPARK_CONF: dict[str, str] = {
     "spark.ui.retainedJobs": "4000",
     "spark.ui.retainedStages": "8000",
     "spark.sql.ui.retainedExecutions": "4000",
+    "spark.sql.streaming.numRecentProgressUpdates": "10000",  # a run's figures are read at its end; it may have many batches
     "spark.log.level": "ERROR",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",

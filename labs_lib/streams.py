@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import pandas as pd
 from pyspark.errors import PySparkException
 
+from labs_lib.arguments import checked, plain_name
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 
@@ -32,6 +33,7 @@ class Writer(Protocol):
         """Set the trigger and return the writer."""
 
 
+@checked
 def run_stream(lab: Lab, name: str, writer: Writer, table: str | None = None) -> pd.DataFrame:
     """Process what the source holds now and has not been processed yet; return the run's micro-batches, one a row.
 
@@ -43,7 +45,7 @@ def run_stream(lab: Lab, name: str, writer: Writer, table: str | None = None) ->
     there is none), `state_rows` (in state at its end), `closed` (groups that left the state), `dropped` (groups that came too late).
     A run that found nothing new gives no rows.
 
-    Raises LabsError if the query can't start or fails, or if its table is gone although the checkpoint says that it was written.
+    Raises LabsError for arguments of other types, if the query can't start or fails, or if its table is gone although the checkpoint says that it was written.
     """
     folder = checkpoint(lab, name)
     if (
@@ -56,7 +58,7 @@ def run_stream(lab: Lab, name: str, writer: Writer, table: str | None = None) ->
             f"never come again. Call forget_stream(lab, {name!r}) to begin anew."
         )
     _stop(lab, name)
-    prepared = writer.option("checkpointLocation", folder.as_uri()).trigger(availableNow=True).queryName(name)
+    prepared = writer.option("checkpointLocation", str(folder)).trigger(availableNow=True).queryName(name)
     try:
         query = started(lambda: prepared.toTable(table) if table is not None else prepared.start())
     except PySparkException as error:
@@ -65,7 +67,7 @@ def run_stream(lab: Lab, name: str, writer: Writer, table: str | None = None) ->
         query.awaitTermination()
     except PySparkException as error:
         raise LabsError(
-            f"The stream {name!r} failed: {_reason(error, str(query.exception()))} Its checkpoint holds what was finished before; correct the cause and run it "
+            f"The stream {name!r} failed: {_reason(error, _failure(query))} Its checkpoint holds what was finished before; correct the cause and run it "
             f"again to go on, or call forget_stream(lab, {name!r}) to begin anew."
         ) from None
     except BaseException:  # interrupted: the query runs on the server, and would go on there unseen
@@ -75,6 +77,7 @@ def run_stream(lab: Lab, name: str, writer: Writer, table: str | None = None) ->
     return pd.DataFrame(batches, columns=list(COLUMNS))
 
 
+@checked
 def forget_stream(lab: Lab, *names: str) -> None:
     """Remove checkpoints, so that the next run of those streams begins at the source's beginning; nothing if there are none.
 
@@ -88,9 +91,7 @@ def forget_stream(lab: Lab, *names: str) -> None:
 
 def checkpoint(lab: Lab, name: str) -> Path:
     """Folder of a stream's checkpoint. Raises LabsError if the name is no plain word."""
-    if not name.isidentifier():
-        raise LabsError(f"A stream can't be called {name!r}; use letters, digits and underscores.")
-    return lab.folder / "checkpoints" / name
+    return lab.folder / "checkpoints" / plain_name("A stream", name)
 
 
 def started(start: Callable[[], T]) -> T:
@@ -102,6 +103,14 @@ def started(start: Callable[[], T]) -> T:
             if NOT_CONNECTED not in str(error):
                 raise
     return start()
+
+
+def _failure(query: Any) -> str:
+    """What the query itself says about its end; nothing where the server that knows it is gone too."""
+    try:
+        return str(query.exception())
+    except PySparkException:
+        return ""
 
 
 def _stop(lab: Lab, name: str) -> None:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from labs_lib.arguments import checked
+from labs_lib.errors import LabsError
+
 EPOCH = pd.Timestamp(0, tz="UTC")
 
 
@@ -56,6 +59,7 @@ class Replay:
         return len(self.state)
 
 
+@checked
 def replay(
     runs: Sequence[pd.DataFrame],
     delay: pd.Timedelta,
@@ -65,8 +69,14 @@ def replay(
     """What a stream makes of `runs`: one availableNow run for each frame, which takes it as one micro-batch.
 
     Frames have `event_time` (UTC), the keys and `sales_value`; windows are tumbling. After its data a run has a micro-batch without
-    data if the watermark has moved: that one writes the windows that are closed now.
+    data if the watermark has moved: that one writes the windows that are closed now. Raises LabsError if a frame lacks a column.
     """
+    for lines in runs:
+        lacking = [name for name in ("event_time", *keys, "sales_value") if name not in lines.columns]
+        if lacking:
+            raise LabsError(
+                f"A frame of the runs has no column {lacking[0]!r}; it has {', '.join(map(str, lines.columns))}."
+            )
     by = ["window_start", *keys]
     state = pd.DataFrame(columns=[*by, "lines", "sales"])
     emitted: list[pd.DataFrame] = []

@@ -19,6 +19,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
+from labs_lib.arguments import checked
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 
@@ -68,14 +69,13 @@ def own_session(lab: Lab) -> Iterator[SparkSession]:
             session.stop()
 
 
+@checked
 def interleave(lab: Lab, slow: Write, quick: Write, rows: pa.Table) -> tuple[Outcome, Outcome]:
     """Run `slow(frame)`, and the whole of `quick(frame)` while the slow one's first job over its frame is running.
 
     Each gets the same rows as a DataFrame in a session of its own. Returns how the two ended, the slow one first. A slow writer that never
     reads its frame runs before the quick one. Raises LabsError if a writer is no function or there are no rows.
     """
-    if not (callable(slow) and callable(quick)):
-        raise LabsError("interleave needs two functions, each of one DataFrame; one of them can't be called.")
     if not rows.num_rows:
         raise LabsError("interleave needs rows: over none there is no job that could be held.")
     with own_session(lab) as first, own_session(lab) as second, ThreadPoolExecutor(2) as pool:

@@ -174,4 +174,6 @@ def test_a_pipelines_datasets_are_found_by_decorator_or_call() -> None:
     tables = "@dp.table\ndef d(): ...\n@table('e')\ndef f(): ...\ndp.create_streaming_table('g')\n"
     assert datasets(views + tables, "materialized_view") == ["a", "c"]
     assert datasets(views + tables, "table", "create_streaming_table") == ["d", "e", "g"]
+    called = "def h(): ...\ndef i(): ...\ndp.table(h)\ndp.table(name='k')(i)\nj = 'sales'\nspark.table(j)\nspark.table('sales')\n"
+    assert datasets(called, "table", "create_streaming_table") == ["h", "k"]
     assert datasets("def broken(", "table") == []

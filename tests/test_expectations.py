@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 from collections.abc import Iterator
@@ -103,6 +104,52 @@ def test_a_run_that_is_tried_again_is_in_the_target_once(lab: Lab) -> None:
         write_checked(again, run=2)
 
 
+def test_a_run_that_comes_again_with_other_records_keeps_its_counts(lab: Lab) -> None:
+    rows = [1, 2, 3]
+
+    @expect("low", "n < 3")
+    def other() -> Any:
+        return lab.spark.createDataFrame([(n,) for n in rows], "n INT")
+
+    assert write_checked(other, run=1).written
+    rows.append(4)
+    assert not write_checked(other, run=1).written
+    assert metrics(lab, "other") == [(1, "low", "warn", 2, 1)]
+    assert lab.spark.table("other").count() == 3
+
+
+def test_a_decorator_around_them_hides_no_rule(lab: Lab) -> None:
+    def logged(function: Any) -> Any:
+        @functools.wraps(function)
+        def call() -> Any:
+            return function()
+
+        return call
+
+    @logged
+    @expect_or_drop("there", "amount IS NOT NULL")
+    def wrapped() -> Any:
+        return lab.spark.table("numbers")
+
+    assert [(each.passed, each.failed) for each in write_checked(wrapped, run=1).counts] == [(90, 10)]
+
+
+def test_what_spark_refuses_is_said_in_a_sentence(lab: Lab) -> None:
+    def nowhere() -> Any:
+        return lab.spark.table("nowhere")
+
+    def text() -> Any:
+        return lab.spark.createDataFrame([("x",)], "n STRING")
+
+    with pytest.raises(LabsError, match="What nowhere returns can't be read"):
+        write_checked(expect("rule", "true")(nowhere), run=1)
+    with pytest.raises(LabsError, match="The rules of text can't be counted"):
+        write_checked(expect("rule", "CAST(n AS INT) > 0")(text), run=1)
+    with pytest.raises(LabsError, match="can't be written to numbers"):
+        write_checked(expect("rule", "n IS NOT NULL")(text), run=1, target="numbers")
+    assert metrics(lab, "text") == metrics(lab, "nowhere") == []
+
+
 def test_what_is_written_is_what_was_counted(lab: Lab) -> None:
     draw = F.udf(lambda _: random.random(), "double").asNondeterministic()
 
@@ -120,7 +167,7 @@ def test_what_is_written_is_what_was_counted(lab: Lab) -> None:
     "decorator", [lambda: expect("", "id > 0"), lambda: expect("rule", " "), lambda: expect_all({})]
 )
 def test_a_rule_that_is_none_is_refused(decorator: Any) -> None:
-    with pytest.raises(LabsError):
+    with pytest.raises(LabsError, match=r"expectation's (name|condition)|Expectations are a dict"):
         decorator()
 
 
@@ -138,8 +185,12 @@ def test_bad_use_gets_a_sentence_and_writes_nothing(lab: Lab) -> None:
         with pytest.raises(LabsError, match="The condition of wrong"):
             write_checked(expect("fine", "id > 0")(expect("wrong", condition)(plain)), run=1)
     good = expect("rule", "id > 0")(plain)
-    for options in ({"run": 0}, {"run": 1, "mode": "merge"}, {"run": 1, "target": expectations.METRICS}):
-        with pytest.raises(LabsError):
+    for options, said in (
+        ({"run": 0}, "The run is 0"),
+        ({"run": 1, "mode": "merge"}, "`mode`"),
+        ({"run": 1, "target": expectations.METRICS}, "a table of their own"),
+    ):
+        with pytest.raises(LabsError, match=said):
             write_checked(good, **options)
     with pytest.raises(LabsError, match="can't hold metrics"):
         write_checked(good, run=1, metrics="numbers")

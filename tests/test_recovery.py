@@ -147,6 +147,16 @@ started(lambda: append(source, checkpoint, f"{lab.database}.test_sales"))
 print("again", spark.table("test_sales").count(), batches(checkpoint).finished.tolist(), sales_files.feed(3).deliveries[0].rows)
 print("differ", differing_rows(lab, "test_sales", "nothing"))
 
+def endless(source, checkpoint, table, quarantine):
+    spark.readStream.schema("line_id BIGINT").json(source).writeStream.foreachBatch(lambda *_: None).option("checkpointLocation", checkpoint).start()
+    raise KeyboardInterrupt  # what the learner does about it
+
+
+try:
+    rehearse(lab, endless)
+except KeyboardInterrupt:
+    print("streams left:", len(spark.streams.active))
+
 for bad in (
     lambda source, checkpoint, table, quarantine: None,
     lambda source, checkpoint, table, quarantine: shutil.rmtree(source),
@@ -162,12 +172,13 @@ def test_a_stream_is_killed_before_or_after_its_write_and_goes_on(run_python: Ru
     run = run_python(REHEARSAL, timeout=300)
     assert run.returncode == 0, run.stderr
     rows = sales_files.feed(3).deliveries[0].rows
-    before, after, again, differ, no_stream, removed = run.stdout.splitlines()
+    before, after, again, differ, interrupted, no_stream, removed = run.stdout.splitlines()
     assert before == "before 1 0 0 [False]"
     assert after == f"after 1 0 {rows} [False]"
     assert (
         again == f"again {2 * rows} [True] {rows}"
     )  # the append is not idempotent: that is what the rehearsal finds
     assert differ == f"differ {2 * rows}"
+    assert interrupted == "streams left: 0"
     assert "foreachBatch" in no_stream
     assert "removed the source's folder" in removed

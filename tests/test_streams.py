@@ -30,7 +30,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     seed = secrets.randbelow(2**31 - 1) + 1
     print(f"seed {seed}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LABS_WORKSPACE", str(tmp_path_factory.mktemp("streams")))
+        patch.setenv("LABS_WORKSPACE", str(tmp_path_factory.mktemp("a büro")))
         yield open_lab(MODULE, seed)
 
 

@@ -8,13 +8,15 @@ import ast
 def datasets(source: str, decorator: str, call: str = "") -> list[str]:
     """Names of the datasets that a source defines by a decorator, such as `materialized_view`, or by a call, such as `create_streaming_table`.
 
-    A dataset is named by the decorator's or call's argument `name`, or after its function. None if the text is not Python.
+    `dp.table(changes)` is the decorator as well as `@dp.table`. A dataset is named by the decorator's or call's argument `name`, or
+    after its function. None if the text is not Python.
     """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     names = []
+    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             names += [
@@ -22,6 +24,11 @@ def datasets(source: str, decorator: str, call: str = "") -> list[str]:
             ]
         elif isinstance(node, ast.Call) and call and _called(node) == call:
             names.append(_name_of(node))
+        elif isinstance(node, ast.Call):
+            with_names = isinstance(node.func, ast.Call)  # dp.table(name="changes")(function)
+            decorates = _called(node.func if with_names else node) == decorator
+            decorated = {each.id for each in node.args[:1] if isinstance(each, ast.Name)} & functions
+            names += [_name_of(node.func) or each for each in decorated if decorates]
     return [name for name in names if name]
 
 

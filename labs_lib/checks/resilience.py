@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from labs_lib.verdict import Finding
 Script = dict[str, Any]
 Row = dict[str, Any]
 
+STATES = ("closed", "open", "half-open")
 UNKNOWN_STORE = 0
 SECOND = 1.0  # between two calls of a script
 AROUND = 0.25  # seconds before and after a call during which the service is as the script says
@@ -276,7 +278,7 @@ def _lead(breaker_class: Callable[..., Any], script: Script, rows: list[Row]) ->
             def lookup(
                 store_id: int, row: Row = row, beside: bool = beside, others: list[threading.Thread] = others
             ) -> str:
-                row["during"] = str(breaker.state)
+                row["during"] = _state(breaker)
                 if beside:
                     row["other"] = _beside(breaker, service, store_id, others)
                 return service.region_of(store_id)
@@ -284,7 +286,7 @@ def _lead(breaker_class: Callable[..., Any], script: Script, rows: list[Row]) ->
             row["outcome"] = _outcome(breaker, lookup, store)
             for other in others:
                 other.join(OVERLAP)
-            rows.append({**row, "state": str(breaker.state), "reached": len(service.calls) - before})
+            rows.append({**row, "state": _state(breaker), "reached": len(service.calls) - before})
 
 
 def _beside(breaker: Any, service: FlakyService, store: int, others: list[threading.Thread]) -> str:
@@ -302,8 +304,15 @@ def _beside(breaker: Any, service: FlakyService, store: int, others: list[thread
 def _outcome(breaker: Any, function: Callable[[int], str], store: int) -> str:
     try:
         return _returned(breaker.call(function, store))
+    except CircuitOpen:
+        return CircuitOpen.__name__  # a subclass is one too
     except Exception as error:
         return type(error).__name__
+
+
+def _state(breaker: Any) -> str:
+    """The breaker's state, as a plain word: a member of an enumeration that equals it is as good."""
+    return next((word for word in STATES if breaker.state == word), str(breaker.state))
 
 
 def _returned(value: object) -> str:
@@ -416,13 +425,21 @@ def _totals(feed: pa.Table) -> dict[int, tuple[int, int | None]]:
 
 
 def _cents(value: Any) -> int | None:
-    """Dollars as whole cents: sums of floats in another order are the same money."""
-    return None if value is None else round(100 * float(value))
+    """Dollars as whole cents: sums of floats in another order are the same money. None for what is no amount."""
+    return round(100 * float(value)) if value is not None and math.isfinite(value) else None
 
 
 def _was_closed(facts: TableFacts) -> bool:
-    """Whether the history has the constraint come and go that makes a table refuse a batch."""
-    return bool(facts.operations("ADD CONSTRAINT") and facts.operations("DROP CONSTRAINT"))
+    """Whether the constraint that makes a table refuse a batch came after one batch was in the table, and went before another was."""
+    told = [
+        "rows" if any(_changed(commit).values()) else str(commit.get("operation"))
+        for commit in reversed(facts.history)
+    ]
+    if not {"ADD CONSTRAINT", "DROP CONSTRAINT"} <= set(told):
+        return False
+    return "rows" in told[: told.index("ADD CONSTRAINT")] and told[::-1].index("rows") < told[::-1].index(
+        "DROP CONSTRAINT"
+    )
 
 
 def _changes(facts: TableFacts) -> int:

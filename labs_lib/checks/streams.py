@@ -50,21 +50,7 @@ def judge_2a_3(evidence: Evidence) -> Iterator[Finding]:
         HOURLY,
         "every window that the watermark has passed, with all lines that came before it did",
     )
-    commits = observed["commits"]
-    written = [commit["rows"] for commit in commits if commit["rows"]]
-    modes = sorted({commit["mode"] for commit in commits})
-    right = written == observed["closings"] and modes == ["Append"]
-    yield Finding(
-        "how it was written",
-        right,
-        "by a stream in append mode, which after each night writes the windows that this night has closed",
-        "night by night"
-        if right
-        else "not by a stream"
-        if not commits
-        else f"in {' and '.join(modes)[:80]} mode, {len(written)} times, {max(written, default=0):,} rows at most",
-        "DESCRIBE HISTORY has a STREAMING UPDATE for each micro-batch, with its output mode and its rows. One run per night.",
-    )
+    yield _written_by_a_stream(observed)
     yield from _progress_findings(evidence.answers["hourly_progress"], observed["progress"])
 
 
@@ -76,6 +62,7 @@ def observe_2a_4(observer: Observer) -> dict[str, Any]:
         "columns": list(facts.columns),
         "rows": _difference(_rows(observer, "hourly_sales_long"), truth[LONG].emitted, HOURLY),
         "commits": _stream_commits(facts),
+        "closings": [batch.closed for batch in truth[LONG].batches if batch.closed],
         "late": {
             str(hours): {
                 "dropped": each.dropped,
@@ -96,6 +83,7 @@ def judge_2a_4(evidence: Evidence) -> Iterator[Finding]:
         HOURLY,
         f"the windows that a delay of {LONG} hours has closed, with all lines that it admits",
     )
+    yield _written_by_a_stream(observed)
     reported = {_number(row.get("delay_hours")): row for row in evidence.answers["late"]}
     asked = {float(hours): figures for hours, figures in observed["late"].items()}
     yield Finding(
@@ -310,6 +298,25 @@ def _expected_progress(truth: Replay) -> list[dict[str, Any]]:
         {"input_rows": batch.input_rows, "state_rows": batch.state_rows, "watermark": str(batch.watermark)}
         for batch in truth.batches
     ]
+
+
+def _written_by_a_stream(observed: dict[str, Any]) -> Finding:
+    """Whether a stream wrote the table, in append mode and in a run for each night."""
+    commits = observed["commits"]
+    written = [commit["rows"] for commit in commits if commit["rows"]]
+    modes = sorted({commit["mode"] for commit in commits})
+    right = written == observed["closings"] and modes == ["Append"]
+    return Finding(
+        "how it was written",
+        right,
+        "by a stream in append mode, which after each night writes the windows that this night has closed",
+        "night by night"
+        if right
+        else "not by a stream"
+        if not commits
+        else f"in {' and '.join(modes)[:80]} mode, {len(written)} times, {max(written, default=0):,} rows at most",
+        "DESCRIBE HISTORY has a STREAMING UPDATE for each micro-batch, with its output mode and its rows. One run per night.",
+    )
 
 
 def _progress_findings(rows: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[Finding]:

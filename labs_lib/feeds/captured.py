@@ -1,4 +1,4 @@
-"""Changes that a database's log gave up: JSON files in two drops, and what the database held in the end.
+"""Changes that a database's log gave up: JSON files in two deliveries, and what the database held in the end.
 
 The households and their details are those of the course table; what happens to whom, and in which file it is delivered, is
 drawn from the seed. Delivery keeps no order: changes come late, twice, or without a key.
@@ -19,10 +19,11 @@ import numpy as np
 
 import datasets
 from datasets import variation
+from labs_lib.arguments import checked
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 
-DROPS = {1: 4, 2: 3}  # drop → files
+DELIVERIES = {1: 4, 2: 3}  # delivery → files
 DETAILS = ("address", "income", "household_size")
 SCHEMA = "operation STRING, sequence BIGINT, household_id INT, address STRING, income STRING, household_size STRING"
 FIRST_SEQUENCE = 10_001
@@ -34,13 +35,13 @@ OPERATIONS: dict[str, Operation] = {"i": "INSERT", "u": "UPDATE", "d": "DELETE"}
 
 @dataclass(frozen=True)
 class Change:
-    """One change of the source: `sequence` orders all of them. A delete has no details. `drop` is when it is delivered."""
+    """One change of the source: `sequence` orders all of them. A delete has no details. `delivery` is when it is delivered."""
 
     operation: Operation
     sequence: int
     household: int | None
     details: Details
-    drop: int
+    delivery: int
 
     def row(self) -> tuple[object, ...]:
         """The change as a row of bronze, in the order of SCHEMA."""
@@ -62,21 +63,24 @@ def folder(lab: Lab) -> Path:
     return lab.folder / "feeds" / "captured"
 
 
-def deliver(lab: Lab, drop: int) -> Path:
-    """Put a drop's change files into the lab's folder for them, and return that folder. The first drop empties it before.
+@checked
+def deliver(lab: Lab, delivery: int) -> Path:
+    """Put a delivery's change files into the lab's folder for them, and return that folder. The first delivery empties it before.
 
-    A file has a change per line, as JSON: see SCHEMA. Raises LabsError if there is no such drop, or the second comes before the first.
+    A file has a change per line, as JSON: see SCHEMA. Raises LabsError if there is no such delivery, or the second comes before the first.
     """
-    if drop not in DROPS:
-        raise LabsError(f"There is no drop {drop!r} of change files; there are {', '.join(map(str, DROPS))}.")
+    if delivery not in DELIVERIES:
+        raise LabsError(
+            f"There is no delivery {delivery!r} of change files; there are {', '.join(map(str, DELIVERIES))}."
+        )
     target = folder(lab)
-    if drop == 1:
+    if delivery == 1:
         shutil.rmtree(target, ignore_errors=True)
     elif not target.is_dir():
-        raise LabsError("The second drop of change files follows the first; deliver that one first.")
+        raise LabsError("The second delivery of change files follows the first; deliver that one first.")
     target.mkdir(parents=True, exist_ok=True)
-    for number, content in enumerate(files(lab.seed)[drop]):
-        path = target / f"changes-{drop}-{number}.json"
+    for number, content in enumerate(files(lab.seed)[delivery]):
+        path = target / f"changes-{delivery}-{number}.json"
         scratch = path.with_name(
             f".{path.name}"
         )  # a stream that lists the folder overlooks it until it is whole
@@ -87,30 +91,30 @@ def deliver(lab: Lab, drop: int) -> Path:
 
 @functools.cache
 def files(seed: int) -> dict[int, tuple[tuple[Change, ...], ...]]:
-    """By drop, the changes of each of its files, in the order of their lines."""
+    """By delivery, the changes of each of its files, in the order of their lines."""
     draw = variation.generator(seed, "captured files")
     laid: dict[int, tuple[tuple[Change, ...], ...]] = {}
-    for drop, number in DROPS.items():
-        mine = [change for change in changes(seed) if change.drop == drop]
+    for delivery, number in DELIVERIES.items():
+        mine = [change for change in changes(seed) if change.delivery == delivery]
         place = draw.integers(number, size=len(mine))
         order = draw.permutation(len(mine))
-        laid[drop] = tuple(tuple(mine[i] for i in order if place[i] == file) for file in range(number))
+        laid[delivery] = tuple(tuple(mine[i] for i in order if place[i] == file) for file in range(number))
     return laid
 
 
-def state(seed: int, drops: int = 2) -> dict[int, Details]:
-    """What the source holds according to the changes of the first drops: per household the newest change counts."""
+def state(seed: int, deliveries: int = 2) -> dict[int, Details]:
+    """What the source holds according to the changes of the first deliveries: per household the newest change counts."""
     newest: dict[int, Change] = {}
     for change in changes(seed):
         known = newest.get(change.household) if change.household is not None else None
-        if change.household is not None and change.drop <= drops:
+        if change.household is not None and change.delivery <= deliveries:
             newest[change.household] = change if known is None or change.sequence > known.sequence else known
     return {key: change.details for key, change in newest.items() if change.operation != "DELETE"}
 
 
-def rows(seed: int, drops: int = 2) -> Counter[tuple[object, ...]]:
-    """The rows that bronze holds after so many drops, each with how often it was delivered."""
-    return Counter(change.row() for change in changes(seed) if change.drop <= drops)
+def rows(seed: int, deliveries: int = 2) -> Counter[tuple[object, ...]]:
+    """The rows that bronze holds after so many deliveries, each with how often it was delivered."""
+    return Counter(change.row() for change in changes(seed) if change.delivery <= deliveries)
 
 
 def traps(seed: int) -> dict[int, str]:
@@ -118,8 +122,8 @@ def traps(seed: int) -> dict[int, str]:
     found: dict[int, str] = {}
     in_the_end = state(seed)
     for household, story in _stories(changes(seed)).items():
-        earlier = [change.sequence for change in story if change.drop == 1]
-        late = any(change.drop == 2 and change.sequence < max(earlier, default=0) for change in story)
+        earlier = [change.sequence for change in story if change.delivery == 1]
+        late = any(change.delivery == 2 and change.sequence < max(earlier, default=0) for change in story)
         found[household] = "deleted" if household not in in_the_end else "late" if late else "plain"
     return found
 
@@ -136,9 +140,9 @@ def changes(seed: int) -> tuple[Change, ...]:
     ] = []  # with the time of each change in its source, by which it gets its number
 
     def happen(number: int, plot: str) -> None:
-        """So many households to which the same happens: a letter for each change, a capital if it comes with the second drop.
+        """So many households to which the same happens: a letter for each change, a capital if it comes with the second delivery.
 
-        i insert, u update, d delete. What stands after a `|` happens after the first drop.
+        i insert, u update, d delete. What stands after a `|` happens after the first delivery.
         """
         for _ in range(number):
             household, *details = next(chosen)
@@ -149,9 +153,9 @@ def changes(seed: int) -> tuple[Change, ...]:
                 operation = OPERATIONS[letter.lower()]
                 if position and operation != "DELETE":
                     now = _other(now, known, draw)
-                drop = 2 if letter.isupper() or time >= 1 else 1
+                delivery = 2 if letter.isupper() or time >= 1 else 1
                 told = (None, None, None) if operation == "DELETE" else now
-                story.append((float(time), Change(operation, 0, int(household), told, drop)))
+                story.append((float(time), Change(operation, 0, int(household), told, delivery)))
 
     for number, plot in (
         (60, "i"),
@@ -178,15 +182,15 @@ def changes(seed: int) -> tuple[Change, ...]:
         story.append((float(time), Change("UPDATE", 0, None, broken, 1 if time < 1 else 2)))
     story.sort(key=lambda pair: pair[0])
     numbered = [replace(change, sequence=FIRST_SEQUENCE + n) for n, (_, change) in enumerate(story)]
-    first = [change for change in numbered if change.drop == 1 and change.household is not None]
+    first = [change for change in numbered if change.delivery == 1 and change.household is not None]
     deleted = {change.household for change in first if change.operation == "DELETE"}
     came_back = [change for change in first if change.household in deleted and change.operation != "DELETE"]
     return tuple(
         [
             *numbered,
-            *_some(numbered, 40, draw),  # twice in the same drop
-            *(replace(change, drop=2) for change in _some(first, 30, draw)),
-            *(replace(change, drop=2) for change in _some(came_back, 15, draw)),
+            *_some(numbered, 40, draw),  # twice in the same delivery
+            *(replace(change, delivery=2) for change in _some(first, 30, draw)),
+            *(replace(change, delivery=2) for change in _some(came_back, 15, draw)),
         ]
     )
 

@@ -6,7 +6,7 @@ The households, their addresses, incomes and sizes are those of the course table
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
@@ -85,8 +85,9 @@ def lay_changes(lab: Lab, name: str = "household_changes") -> DataFrame:
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     lab.drop(name)
-    write_deltalake(lab.tables / name, pa.Table.from_arrays(arrays, schema=SCHEMA))
-    lab.spark.sql(f"CREATE TABLE {name} USING delta LOCATION '{lab.tables / name}'")
+    folder = lab.tables / name.lower()
+    write_deltalake(folder, pa.Table.from_arrays(arrays, schema=SCHEMA))
+    lab.spark.sql(f"CREATE TABLE {name} USING delta LOCATION '{folder}'")
     return cast(DataFrame, lab.spark.table(name))
 
 
@@ -102,8 +103,9 @@ def known_households(seed: int) -> dict[int, Details]:
 def changes(seed: int) -> tuple[Change, ...]:
     """All delivered records, each batch in a shuffled order.
 
-    Two records of a household with the same minute are the same record. A late record differs from what was valid before
-    and after it, and no household has both a late record and one that repeats its details.
+    Two records of a household with the same minute are the same record. A late record differs from what was valid before it;
+    most differ from what is valid after it too, and the others say what the next version says already. No household has both a
+    late record and one that repeats its details.
     """
     draft = _Draft(variation.generator(seed, "dimension"), known_households(seed))
     movers, newcomers = {}, {}
@@ -128,6 +130,8 @@ def changes(seed: int) -> tuple[Change, ...]:
     _be_late(draft, 3, movers[2][25:33], before=1)  # with a timely one in the same batch
     _be_late(draft, 3, twice[:12], before=2)  # between two versions that are closed already
     _be_late(draft, 3, newcomers[2][:10], before=0)  # before the first version that is known
+    _be_early(draft, 2, movers[1][65:80])
+    _be_early(draft, 3, movers[2][40:52])
     third = [replace(change, batch=4, kind="again") for change in draft.feed if change.batch == 3]
     for household in draft.newcomers(5):
         draft.add(4, household, draft.anybodys(), draft.minute(4), "new")
@@ -225,6 +229,13 @@ def _be_late(draft: _Draft, batch: int, households: Sequence[int], before: int) 
         draft.add(batch, household, details, int(draft.draw.integers(low + 1, minutes[before])), "late")
 
 
+def _be_early(draft: _Draft, batch: int, households: Sequence[int]) -> None:
+    """A late record of what is known already: the newest version held earlier than was thought."""
+    for household in households:
+        *_, before, newest = sorted(timeline := draft.timelines[household])
+        draft.add(batch, household, timeline[newest], int(draft.draw.integers(before + 1, newest)), "late")
+
+
 def history(seed: int) -> dict[int, list[Version]]:
     """The right dimension after all batches: by household, its versions in order of time."""
     timelines, _ = _apply(seed)
@@ -254,7 +265,10 @@ def _kind(found: set[str]) -> str:
 
 @functools.cache
 def _apply(seed: int) -> tuple[dict[int, Timeline], tuple[Effect, ...]]:
-    """Batch after batch: a record goes to its place in time, and one that repeats what was valid before it is left out."""
+    """Batch after batch: a record goes to its place in time, and one that repeats what was valid before it is left out.
+
+    A version that is there stays, also after a late record that says the same.
+    """
     timelines: dict[int, Timeline] = {household: {0: d} for household, d in known_households(seed).items()}
     done = []
     for batch in range(1, BATCHES + 1):
@@ -266,7 +280,7 @@ def _apply(seed: int) -> tuple[dict[int, Timeline], tuple[Effect, ...]]:
         inserted = closed = 0
         for household, timeline in touched.items():
             before = _ends(timelines.get(household, {}))
-            timelines[household] = _without_repeats(timeline)
+            timelines[household] = _without_repeats(timeline, before.keys())
             after = _ends(timelines[household])
             inserted += len(after.keys() - before.keys())
             closed += sum(after[minute] != before[minute] for minute in after.keys() & before.keys())
@@ -274,10 +288,10 @@ def _apply(seed: int) -> tuple[dict[int, Timeline], tuple[Effect, ...]]:
     return timelines, tuple(done)
 
 
-def _without_repeats(timeline: Timeline) -> Timeline:
+def _without_repeats(timeline: Timeline, there: Collection[int]) -> Timeline:
     kept: Timeline = {}
     for minute in sorted(timeline):
-        if not kept or _latest(kept) != timeline[minute]:
+        if minute in there or not kept or _latest(kept) != timeline[minute]:
             kept[minute] = timeline[minute]
     return kept
 

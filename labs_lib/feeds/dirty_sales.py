@@ -21,6 +21,7 @@ import numpy as np
 
 import datasets
 from datasets.variation import generator
+from labs_lib.arguments import checked
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 
@@ -53,6 +54,7 @@ class DirtySales:
     folder: Path
     seed: int
 
+    @checked
     def deliver(self, arrival: int) -> Path:
         """Put the file of one arrival (1 to 3) into the folder and return its path; what has come already stays as it is.
 
@@ -62,6 +64,7 @@ class DirtySales:
             raise LabsError(f"The feed has no arrival {arrival!r}; its arrivals are 1 to {ARRIVALS}.")
         file = self.folder / f"arrival-{arrival}.json"
         if not file.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
             scratch = self.folder / f".{file.name}"  # Spark reads no file whose name begins with a dot
             scratch.write_text("".join(f"{line.raw}\n" for line in arrivals(self.seed)[arrival - 1]))
             # A file stream takes files in the order of their times; two that were written in one millisecond have none.

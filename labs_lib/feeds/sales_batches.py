@@ -10,6 +10,7 @@ import pyarrow as pa
 
 import datasets
 from datasets.variation import generator
+from labs_lib.arguments import checked
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 
@@ -57,6 +58,7 @@ def batches(seed: int) -> dict[int, pa.Table]:
     return made
 
 
+@checked
 def land(lab: Lab, number: int) -> None:
     """Make batch `number` (1 to 3) the content of the table `sales_landing`. Raises LabsError if there is no such batch."""
     if number not in range(1, BATCHES + 1):

@@ -18,6 +18,7 @@ import pandas as pd
 
 import datasets
 from datasets.variation import generator
+from labs_lib.arguments import checked, plain_name
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 
@@ -42,6 +43,7 @@ class SalesFeed:
     seed: int
     schema: str = SCHEMA
 
+    @checked
     def deliver(self, night: int) -> Path:
         """Put the file of one night (1 to 4) into the folder and return its path; what has come already is not written again.
 
@@ -51,6 +53,7 @@ class SalesFeed:
             raise LabsError(f"The feed has no night {night!r}; its nights are 1 to {NIGHTS}.")
         file = self.folder / f"night-{night}.json"
         if not file.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
             scratch = self.folder / f".{file.name}"  # Spark reads no file whose name begins with a dot
             scratch.write_bytes(file_of(self.seed, night))
             os.replace(scratch, file)
@@ -63,14 +66,13 @@ class SalesFeed:
             yield night
 
 
+@checked
 def sales_feed(lab: Lab, name: str) -> SalesFeed:
     """An empty landing folder `feeds/<name>` below the lab's folder; files that lay there go.
 
     Files are JSON lines with the columns of SCHEMA; `sales_value` is in dollars. Raises LabsError if the name is no plain word.
     """
-    if not name.isidentifier():
-        raise LabsError(f"A feed can't be called {name!r}; use letters, digits and underscores.")
-    folder = lab.folder / "feeds" / name
+    folder = lab.folder / "feeds" / plain_name("A feed", name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return SalesFeed(folder, lab.seed)

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 import datasets
 from datasets import variation
+from labs_lib.arguments import checked, plain_name
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 
@@ -107,16 +108,14 @@ def feed(seed: int) -> Feed:
     return Feed(tuple(deliveries), sound, (cut[0], cut[1]), new_column)
 
 
+@checked
 def lay(lab: Lab, name: str, numbers: Sequence[int] = (), broken: bool = False, fresh: bool = False) -> Path:
     """Put deliveries of the lab's seed into the folder `feeds/<name>` of the lab, for a lesson; return that folder.
 
     `numbers` are those of whole ones, from 1 on; `broken` adds a compressed one that broke off; `fresh` empties the folder first.
     Raises LabsError if the name is no plain word or there is no such delivery.
     """
-    if not name.isidentifier():
-        raise LabsError(
-            f"A folder of deliveries can't be called {name!r}; use letters, digits and underscores."
-        )
+    plain_name("A folder of deliveries", name)
     unknown = [number for number in numbers if number not in range(1, FILES + 1)]
     if unknown:
         raise LabsError(f"There is no delivery {unknown[0]!r}; there are 1 to {FILES}.")

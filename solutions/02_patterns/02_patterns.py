@@ -24,12 +24,13 @@
 #
 # The data is the retailer's year of module 1. Households get changes, sales arrive late, in pieces and damaged: feeds made from the real tables,
 # different for every seed. The streams are real Structured Streaming queries on the server that this notebook starts. They run with the trigger
-# `availableNow`, which works off what is there and ends, so that nothing here waits for a clock.
+# `availableNow`, which processes what is there and ends, so that nothing here waits for a clock.
 #
 # **How the exercises work.** As in module 1: each step has a cell for your answer and a check cell below it. A check looks at what came out: rows, the
-# Delta history, the metrics of the stream. It never looks at how your code is written. Answer cells get run more than once, so each begins by removing
-# what it makes: tables with `lab.drop(...)`, checkpoints with their folder. A stream that finds an old checkpoint goes on from there, and a table
-# without its checkpoint, or a checkpoint without its table, is the most common reason for figures that can't be explained.
+# Delta history, the metrics of the stream. It does not look at how your code is written (2a.2 alone reads which datasets a pipeline's file defines).
+# Answer cells get run more than once, so each begins by removing what it makes: tables with `lab.drop(...)`, checkpoints with their folder. A stream
+# that finds an old checkpoint goes on from there, and a table without its checkpoint, or a checkpoint without its table, is the most common reason for
+# figures that can't be explained.
 
 # %% tags=["parameters"]
 SEED = 0  # which variation of the data; the checks know what it holds
@@ -107,7 +108,8 @@ spark.sql("""
     SELECT id, city, TIMESTAMP'2026-01-01' AS valid_from, CAST(null AS TIMESTAMP) AS valid_to, true AS is_current
     FROM VALUES (1, 'Porto'), (2, 'Lyon'), (3, 'Graz') AS t(id, city)
 """)
-spark.createDataFrame([(2, "Nice"), (4, "Bern")], "id INT, city STRING").createOrReplaceTempView("updates")
+updates = spark.createDataFrame([(2, "Nice", "2026-02-01"), (4, "Bern", "2026-02-01")], "id INT, city STRING, since STRING")
+updates.withColumn("since", F.to_timestamp("since")).createOrReplaceTempView("updates")
 
 # %% [markdown]
 # A popular recipe does it in two steps: one MERGE closes what has changed, a second one inserts what is new, matched on `valid_from`. Two things are
@@ -117,8 +119,8 @@ spark.createDataFrame([(2, "Nice"), (4, "Bern")], "id INT, city STRING").createO
 # %% tags=["demo"]
 close = """MERGE INTO customers c USING updates u ON c.id = u.id AND c.is_current
            WHEN MATCHED AND c.city <> u.city THEN UPDATE SET valid_to = current_timestamp(), is_current = false"""
-insert = """MERGE INTO customers c USING (SELECT *, current_timestamp() AS since FROM updates) u ON c.id = u.id AND c.valid_from = u.since
-            WHEN NOT MATCHED THEN INSERT (id, city, valid_from, is_current) VALUES (u.id, u.city, u.since, true)"""
+insert = """MERGE INTO customers c USING (SELECT *, current_timestamp() AS run_at FROM updates) u ON c.id = u.id AND c.valid_from = u.run_at
+            WHEN NOT MATCHED THEN INSERT (id, city, valid_from, is_current) VALUES (u.id, u.city, u.run_at, true)"""
 spark.sql(close)
 print("current rows of customer 2 between the two commits:", spark.table("customers").where("id = 2 AND is_current").count())
 spark.sql(insert)
@@ -136,9 +138,9 @@ spark.sql("RESTORE TABLE customers TO VERSION AS OF 0")
 one_merge = """
     MERGE INTO customers c
     USING (
-        SELECT id AS key, *, TIMESTAMP'2026-02-01' AS since FROM updates
+        SELECT id AS key, * FROM updates
         UNION ALL
-        SELECT null, u.*, TIMESTAMP'2026-02-01' FROM updates u JOIN customers c ON u.id = c.id AND c.is_current AND NOT u.city <=> c.city
+        SELECT null, u.* FROM updates u JOIN customers c ON u.id = c.id AND c.is_current AND NOT u.city <=> c.city
     ) u
     ON c.id = u.key AND c.is_current
     WHEN MATCHED AND NOT c.city <=> u.city THEN UPDATE SET valid_to = u.since, is_current = false
@@ -174,12 +176,17 @@ show(drawn)
 # %% [markdown]
 # The late version ends where the next one begins, and the one before it ends earlier than was thought. Nothing about today changes.
 #
-# So think of it as of a **timeline per key**, not as of a current row that is replaced. The versions of the keys in the batch and the batch's records,
-# put in order of time, give the whole history of these keys: drop what only repeats what was valid before, and each version ends where the next one
-# begins. One MERGE on key *and* `valid_from` then brings the table there. A record that was applied before finds its own version in its place, so a
-# rerun has nothing to do, and a MERGE with nothing to do writes no commit.
+# So think of it as a **timeline per key**, not as a current row that is replaced. The versions of the keys in the batch and the batch's records, put in
+# order of time, give the whole history of these keys: leave out the *records* that only repeat what is valid at their time, and each version ends where
+# the next one begins. One MERGE on key *and* `valid_from` then brings the table there. A record that was applied before finds its own version in its
+# place, so a rerun has nothing to do, and a MERGE with nothing to do writes no commit.
 #
-# One limit stays. A record that repeats what is known leaves no trace in the table. If a late one lands before it, the table can't know that the old
+# Leave out records, not versions. A late record may say what the *next* version says already: Nice since May, and only now somebody adds that it was
+# since March. Compared with what comes before it, the version of May is now a repetition. Drop it from the MERGE's source, and its row in the table is
+# matched by nothing and keeps its old end: two rows are current. Either it stays, as a second version with the same details (so we do it here), or the
+# same MERGE has to delete it.
+#
+# One limit remains. A record that repeats what is known leaves no trace in the table. If a late one lands before it, the table can't know that the old
 # details were confirmed afterwards. Where that matters, keep every record in bronze and build the dimension from there.
 #
 # **On Databricks.** MERGE is the same. `create_auto_cdc_flow(..., stored_as_scd_type=2)` in a pipeline keeps such a table by itself, late records
@@ -203,9 +210,9 @@ household_changes.printSchema()
 
 # %% [markdown]
 # There are new households, changed ones, some that went back to what they were, records that repeat what is known, late records (some before the
-# *first* version that is known), exact duplicates, and records that a later batch delivers again. Some households have several records in a batch.
-# Nulls are values: unknown is a detail too. **Batch 4 is a rerun**: after a crash at the source it holds all of batch 3 once more, and a few records
-# behind it.
+# *first* version that is known, some with the details of the version after them), exact duplicates, and records that a later batch delivers again. Some
+# households have several records in a batch. Nulls are values: unknown is a detail too. **Batch 4 is a rerun**: after a crash at the source it holds
+# all of batch 3 once more, and a few records behind it.
 #
 # This function lays the dimension as it begins: every known household with one version.
 
@@ -228,7 +235,8 @@ print(f"{spark.table('household_history').count():,} versions to begin with")
 # **Produce** the table `household_history`: begin with `new_dimension()`, then apply batches 1 to 4 in this order, **one MERGE each**.
 #
 # * A record starts a version at its `effective_at`, unless its details (address, income, household_size) are those that are valid at that time.
-# * A late record goes to its place: the version before it ends there, and it ends where the next one begins.
+# * A late record goes to its place: the version before it ends there, and it ends where the next one begins. A version that is in the table stays
+#   there, even if its details are now those of the version before it.
 # * `valid_to` is the next version's `valid_from`; the last version has null, and `is_current` is true for it alone.
 #
 # **Checked:** the intervals; the versions of every household; that the history after the laying is four MERGE commits, each of which inserted just the
@@ -247,10 +255,11 @@ def apply_batch(number):
                 FROM household_changes WHERE batch = {number}
             ),
             events AS (
-                SELECT household_id, address, income, household_size, valid_from FROM household_history
+                SELECT household_id, address, income, household_size, valid_from, true AS there FROM household_history
                 WHERE household_id IN (SELECT household_id FROM records)
-                UNION
-                SELECT * FROM records
+                UNION ALL
+                SELECT DISTINCT household_id, address, income, household_size, valid_from, false
+                FROM records LEFT ANTI JOIN household_history USING (household_id, valid_from)
             ),
             compared AS (
                 SELECT *, struct(address, income, household_size) AS details, lag(struct(address, income, household_size)) OVER
@@ -259,7 +268,7 @@ def apply_batch(number):
             )
             SELECT household_id, address, income, household_size, valid_from,
                    lead(valid_from) OVER (PARTITION BY household_id ORDER BY valid_from) AS valid_to
-            FROM compared WHERE NOT details <=> details_before
+            FROM compared WHERE there OR NOT details <=> details_before
         ) AS s
         ON t.household_id = s.household_id AND t.valid_from = s.valid_from
         WHEN MATCHED AND NOT t.valid_to <=> s.valid_to
@@ -300,12 +309,13 @@ check("2a.1")
 #
 # Bronze is a **streaming table** of a declarative pipeline: a function that returns a *stream*, under `@dp.table`. Each run of the pipeline reads the
 # files that have come since the last one and appends their rows. (A materialized view is computed again, whole.) Where it stands is in a checkpoint in
-# the pipeline's storage folder. In Spark 4.2 the format is left out here too: the server's default is Delta.
+# the pipeline's storage folder. In Spark 4.2 the format is left out here too: the server's default is Delta. `run_pipeline(spec)` runs Spark's own
+# command, `spark-pipelines run --spec <file>`, on the server of this notebook.
 #
 # For silver, Spark 4.2's pipelines do have a function `create_auto_cdc_flow`. It keeps type 1 only, and it wants a target whose format takes row-level
 # operations through Spark's own interface; Delta brings its own MERGE, and the flow ends with `AUTOCDC_TARGET_DOES_NOT_SUPPORT_MERGE`. So
-# `labs_lib.cdc` has the function with the signature that Databricks uses, over a stream with foreachBatch and MERGE, for types 1 and 2. Six changes for
-# two customers show it:
+# `labs_lib.cdc` has the function with the main arguments of the one on Databricks, over a stream with foreachBatch and MERGE, for types 1 and 2. Six
+# changes for two customers show it:
 
 # %% tags=["demo"]
 lab.drop("feed")
@@ -357,7 +367,8 @@ spark.table("customers_then").orderBy("id", "__START_AT").show()
 #
 # Why a crash does no harm: the stream's checkpoint notes a batch as done after it has been applied, so a crash in between means that the batch is
 # applied **again**. Tombstones are written before the target, every MERGE compares sequences, and a second time finds everything in its place. You can
-# build this yourself with `foreachBatch` in thirty lines; look into `labs_lib/cdc_batch.py` for the two statements.
+# build this yourself with `foreachBatch`: type 1 takes three short MERGEs (for what is rejected, for the tombstones, for the target), type 2 one long
+# one. They are in `labs_lib/cdc_batch.py`.
 #
 # **On Databricks.** The same call stands *in the pipeline's file* and declares a flow, which runs with the pipeline:
 #
@@ -382,12 +393,13 @@ spark.table("customers_then").orderBy("id", "__START_AT").show()
 # | tombstones stay for good | for `pipelines.cdc.tombstoneGCThresholdInSeconds`: set it to more than your changes can be late |
 # | a null in a key or in the sequence: to `<target>__rejected` | null sequences are not supported; filter them before, with an expectation |
 # | `ignore_null_updates`, `apply_as_truncates`, `once` are refused | supported; truncates for type 1 only |
+# | not there | lists of columns beside `ignore_null_updates`, `columns_to_update`, `system_sequence_by` |
 # | `keys` as strings | also as columns |
 #
 # `APPLY CHANGES` and `apply_changes` are the older names of the same thing. Much code that you find under them does not run: the call is no query and
-# does not belong into a function under `@dp.table` that should return a DataFrame; `source` is the *name* of a table or view, not a union of
-# DataFrames; `apply_as_deletes` is a condition on the rows of that source, not a DataFrame of deletes. Inserts, updates and deletes stay in one feed.
-# Splitting it by operation loses the order among them, and ordering by a timestamp that two changes can share leaves it to chance who wins.
+# does not belong in a function under `@dp.table` that should return a DataFrame; `source` is the *name* of a table or view, not a union of DataFrames;
+# `apply_as_deletes` is a condition on the rows of that source, not a DataFrame of deletes. Inserts, updates and deletes stay in one feed. Splitting it
+# by operation loses the order among them, and ordering by a timestamp that two changes can share leaves it to chance who wins.
 #
 # **Read on:** [Spark: declarative pipelines](https://spark.apache.org/docs/latest/declarative-pipelines-programming-guide.html), [Databricks: AUTO
 # CDC](https://docs.databricks.com/aws/en/ldp/cdc),
@@ -397,8 +409,9 @@ spark.table("customers_then").orderBy("id", "__START_AT").show()
 # %% [markdown]
 # ### Step 2a.2: CDC with a declarative pipeline
 #
-# A database of households gives up its changes as JSON files, in two drops. `captured.deliver(lab, 1)` puts the first drop into a folder and returns
-# it; `captured.deliver(lab, 2)` adds the second one. Each line is a change, with the columns of `captured.SCHEMA`. A delete has a key and nothing else.
+# A database of households gives up its changes as JSON files, in two deliveries. `captured.deliver(lab, 1)` puts the files of the first one into a
+# folder and returns it; `captured.deliver(lab, 2)` adds those of the second. Each line is a change, with the columns of `captured.SCHEMA`. A delete has
+# a key and nothing else.
 
 # %%
 landing = captured.deliver(lab, 1)
@@ -420,19 +433,19 @@ def start_over():
 
 
 # %% [markdown]
-# **Produce**, beginning with `start_over()` and the first drop:
+# **Produce**, beginning with `start_over()` and the first delivery:
 # 1. a pipeline `household_changes` (`write_pipeline(lab, "household_changes", source)`) whose streaming table `bronze_changes` holds the lines of all
 #    files, with the columns of `captured.SCHEMA`; put its Python file into `bronze_file` (`write_pipeline(...).file`);
-# 2. the pipeline's run over the first drop, then `silver_households` made from it: per household the `address`, `income` and `household_size` of the
-#    newest change, nothing of the deleted ones;
-# 3. the second drop delivered, and both run again.
+# 2. the pipeline's run over the first delivery, then `silver_households` made from it: per household the `address`, `income` and `household_size` of
+#    the newest change, nothing of the deleted ones;
+# 3. the second delivery, and both run again.
 #
 # **Checked:** that the file defines a streaming table; that bronze holds each delivered line once; that silver equals what the database holds in the
 # end, with the deleted, the out-of-order and the keyless changes looked at one by one; that both tables grew in two runs, the second of which took in
 # only what was new (stream commits in bronze, MERGE commits in silver).
 
 # %% tags=["answer:2a.2"]
-# Write the pipeline for bronze_changes, run it and the flow to silver_households for each drop; put the pipeline's file into bronze_file.
+# Write the pipeline for bronze_changes, run it and the flow to silver_households for each delivery; put the pipeline's file into bronze_file.
 ### BEGIN SOLUTION
 start_over()
 landing = captured.deliver(lab, 1)
@@ -541,7 +554,7 @@ spark.conf.set("spark.sql.shuffle.partitions", 2)
 # | `update` | each changed window, after every micro-batch | closes windows, drops late lines | only by `foreachBatch` and MERGE |
 # | `complete` | all windows, after every micro-batch | **is ignored**: nothing is closed, nothing is dropped | yes, overwriting the whole table each time |
 #
-# Much example code, the text this course follows among it, combines a watermark with `complete`. That is a stream whose state grows without end.
+# Much example code, including the text that this course follows, combines a watermark with `complete`. That is a stream whose state grows without end.
 #
 # `run_stream` runs a stream over what is there, waits for its end, and returns one row per micro-batch from the query's own progress
 # (`query.recentProgress`; through Spark Connect the input rows are in its `sources`). It keeps the checkpoint under a name: run it again and it goes
@@ -578,8 +591,9 @@ spark.table("six_hours").orderBy("window_start").show()
 # others. Filter impossible times before `withWatermark`.
 #
 # **On Databricks.** The same code runs there. Auto Loader (`format("cloudFiles")`) takes the place of the file source: it does not have to list the
-# folder. Serverless jobs accept no trigger but `availableNow`; `trigger(once=True)` in older code is deprecated. For large state set the RocksDB state
-# store, which is not the default in open source either.
+# folder. Serverless jobs accept no trigger but `availableNow`; `trigger(once=True)` in older code is deprecated. State is in RocksDB there by default
+# since runtime 17.3, which bears more of it than the heap does. In open source and on older runtimes `spark.sql.streaming.stateStore.providerClass`
+# chooses it.
 #
 # **Read on:** [Spark: window operations and
 # watermarks](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#window-operations-on-event-time), [Databricks:
@@ -591,8 +605,8 @@ spark.table("six_hours").orderBy("window_start").show()
 #
 # A dashboard shows the sales of each store and hour. Four nightly runs have to bring it up to date, each reading only its own night's file.
 #
-# `feed.arrivals()` delivers the nights one after the other: the body of `for night in feed.arrivals():` is the nightly job. (Without a loop,
-# `feed.deliver(night)` brings one file.)
+# `feed = sales_feed(lab, "hourly_sales")` empties a folder of that name for the files. `feed.arrivals()` then delivers the nights one after the other:
+# the body of `for night in feed.arrivals():` is the nightly job. (Without a loop, `feed.deliver(night)` brings one file.)
 #
 # **Produce**
 # * the table `hourly_sales`: for each hour and store `window_start`, `store_id`, `lines` (how many) and `sales` (sum of `sales_value`); tumbling
@@ -645,9 +659,9 @@ check("2a.3")
 # | in the same micro-batch as those newer lines | still in state: the watermark is of earlier micro-batches | counted, however late it is |
 # | after its window was closed | gone | dropped, without an error |
 #
-# So a delay is a promise in one direction: a line that is less late than the delay is never dropped. A later one may be. (If micro-batches follow each
-# other without a pause, Spark even goes by the watermark of the micro-batch before: since 3.4 a closed window still takes lines in the micro-batch that
-# writes it.)
+# So a delay is a promise in one direction: a line that is less late than the delay is never dropped. A later one may be. (If the next micro-batch has
+# data, so that none without data ran in between, Spark even goes by the watermark of the micro-batch before: since 3.4 a closed window still takes
+# lines in the micro-batch that writes it.)
 #
 # Nothing fails when lines are dropped. The only sign is a number in the query's progress, `numRowsDroppedByWatermark` (here the column `dropped`). Its
 # name misleads in two ways:
@@ -656,7 +670,7 @@ check("2a.3")
 #   the partial sum of a window and store, whether one line went into it or fifty.
 # * It counts them **per micro-batch**. A group whose lines come late on two nights counts twice.
 #
-# The example of before shows it: the third night brings lines for windows that are closed. Windows of six hours over all stores are few, so many lines
+# The earlier example shows it: the third night brings lines for windows that are closed. Windows of six hours over all stores are few, so many lines
 # hide behind a small number:
 
 # %% tags=["demo"]
@@ -688,12 +702,13 @@ print(f"lines of the third night whose window was closed: {came_late.count()}")
 # How much did the watermark of 2 hours lose in 2a.3, and what would one of 24 hours save?
 #
 # **Produce**
-# * the table `hourly_sales_long`: as `hourly_sales`, with a watermark of **24 hours**; again one run per night;
+# * the table `hourly_sales_long`: as `hourly_sales`, with a watermark of **24 hours**; again one run per night, with a feed of its own
+#   (`sales_feed(lab, "hourly_sales_long")`);
 # * `late`, a pandas DataFrame or list of dicts with a row for each of both delays: `delay_hours` (2 and 24), `dropped` (the progress's count, summed
 #   over all micro-batches), `lost_lines` (lines in the files that belong to **closed windows** and are not in the table: a window is closed if its end
 #   is at or before the last watermark), `state_rows` (rows in state after the last run: groups that are still open).
 #
-# **Checked:** the corrected table, with every line that the longer watermark admits; all six figures.
+# **Checked:** the corrected table, with every line that the longer watermark admits; its history; all six figures.
 
 # %% tags=["answer:2a.4"]
 # Run the longer watermark into hourly_sales_long and put two rows into late.
@@ -789,7 +804,7 @@ for night in (1, 2):
 # The function runs in a Python process on the server: it sees what it uses as it was when the stream started, and its session is `batch.sparkSession`.
 # The second night updated the first day as well: late lines find their day, however late they are.
 #
-# What speaks against it:
+# Drawbacks:
 #
 # * **A replay adds twice.** If the job dies after the MERGE and before the checkpoint notes it, the micro-batch comes again. Step 2b.4 makes such
 #   writes idempotent.
@@ -811,8 +826,8 @@ print(f"bytes: {streamed.input_bytes / file_size:.1f} times the size of the nigh
 # %% [markdown]
 # What MERGE and the log add is small here. Where the target is large beside the night's file, it is not, and incremental may read more than it saves.
 #
-# **On Databricks.** Materialized views choose by themselves: where the query allows it, a refresh reads only what changed, otherwise it recomputes; the
-# pipeline's event log says which it was and why.
+# **On Databricks.** On serverless pipelines a materialized view chooses by itself: where the query allows it, a refresh reads only what changed,
+# otherwise it recomputes; the pipeline's event log says which it was and why. On classic compute it always recomputes.
 #
 # **Read on:** [Spark: foreachBatch](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#foreachbatch), [Databricks:
 # incremental refresh](https://docs.databricks.com/aws/en/ldp/incremental-refresh/).
@@ -820,7 +835,7 @@ print(f"bytes: {streamed.input_bytes / file_size:.1f} times the size of the nigh
 # %% [markdown]
 # ### Step 2a.5: Incremental against full reprocessing
 #
-# Sales per day and store, kept in both ways over the four nights.
+# Sales per day and store, kept in both ways over the four nights of one feed, `feed = sales_feed(lab, "daily")`.
 #
 # **Produce**
 # * the table `daily_incremental` with `day` (the date of `event_time`), `store_id`, `lines`, `sales`: kept by a stream that, in one run per night,
@@ -881,8 +896,9 @@ check("2a.5")
 
 
 # %% [markdown]
-# With your figures: the two ways cost the same on the first night and part from the second on. The one line is flat and the other rises, in lines and
-# in bytes; added up, the gap grows with the square of the history.
+# With your figures: on the first night the two ways read the same lines, and the incremental one a few bytes more, for the MERGE reads its target and
+# the log. From the night at the dotted line on, full costs more. The one line is flat and the other rises; added up, the gap grows with the square of
+# the history.
 
 # %% tags=["demo"]
 def plot_cost(cost):
@@ -897,8 +913,10 @@ def plot_cost(cost):
         axis.set_xlabel("night")
         axis.set_xticks(list(by_night["night"]))
         axis.set_ylim(bottom=0)
-        axis.axvline(1, color=GREY, linestyle=":", linewidth=1)
-        axis.text(1.06, figures.to_numpy().max() * 0.94, "from here on they part", color="dimgray", fontsize=8)
+        part = min((night for night, more in zip(by_night["night"], figures.iloc[:, 1] > figures.iloc[:, 0], strict=True) if more), default=None)
+        if part is not None:
+            axis.axvline(part, color=GREY, linestyle=":", linewidth=1)
+            axis.text(part + 0.06, figures.to_numpy().max() * 0.94, "full costs more", color="dimgray", fontsize=8)
     panels[0].legend(frameon=False, loc="lower right")
     show(drawn, digits=2)
 
@@ -1025,23 +1043,28 @@ for attempt in ("first", "second"):
 # | `out_of_range` | `quantity` is outside 1 to 100, or `sales_value` outside 0 to 500 |
 # | `duplicate` | a line with this `line_id` was accepted before, in this batch or an earlier one. Duplicates here are exact copies: it doesn't matter which one stays |
 #
-# Some lines were damaged, sent again in good order, and are good then.
+# Some lines were damaged, sent again corrected, and are good then.
 #
 # **Produce** with a stream that reads `feed.folder` as text, one file per micro-batch (`maxFilesPerTrigger`), with `trigger(availableNow=True)`, a
 # checkpoint below `lab.folder / "checkpoints"`, and foreachBatch:
 # * `sales_accepted`: `line_id` LONG, `store_id` INT, `product_id` INT, `quantity` INT, `sales_value` DOUBLE, `sold_at` TIMESTAMP, `batch_id` LONG;
 # * `sales_dead_letter`: `raw` STRING (the line as it came), `reason` STRING, `batch_id` LONG, `failed_at` TIMESTAMP.
 #
-# Run it for the two arrivals that are there. Then call `forget_last_batch(checkpoint)`, which takes back the note that the last batch is done, as a
-# crash at that moment would, and `feed.deliver(3)`; run it again: it repeats that batch and goes on with the new file. Drop both tables and remove the
-# checkpoint first, so that the cell can run again. Inside the function use `batch.sparkSession`, and name tables with their database (`lab.database`).
+# Begin with the feed laid anew and arrivals 1 and 2 delivered, as above, with no tables and no checkpoint, so that the cell can run again. Run the
+# stream. Then call `forget_last_batch(checkpoint)`, which takes back the note that the last batch is done, as a crash at that moment would, and
+# `feed.deliver(3)`; run it again: it repeats that batch and goes on with the new file. Inside the function use `batch.sparkSession`, and name tables
+# with their database (`lab.database`).
 #
 # **Checked:** columns and types; that every line is in one of the tables, once; the reasons; batch ids and times, and that a file is a batch; one
-# commit for each batch in both histories; that the appends may be repeated.
+# commit for each batch in both histories; that each write may be repeated, because it names its batch as a transaction, merges, or replaces
+# (`replaceWhere`) what it wrote before.
 
 # %% tags=["answer:2b.1"]
 # Write the function for foreachBatch, run the stream, take back a batch, and run it again.
 ### BEGIN SOLUTION
+feed = dirty_sales.lay(lab)
+feed.deliver(1)
+feed.deliver(2)
 checkpoint = lab.folder / "checkpoints" / "dirty_sales"
 accepted, dead_letter, known_stores = (f"{lab.database}.{name}" for name in ("sales_accepted", "sales_dead_letter", "stores"))
 
@@ -1087,7 +1110,7 @@ def sort_lines(batch, batch_id):
     sorted_lines.unpersist()
 
 
-def work_off():
+def process_new():
     lines = spark.readStream.option("maxFilesPerTrigger", 1).text(str(feed.folder))
     run_stream(lab, "dirty_sales", lines.writeStream.foreachBatch(sort_lines))
     print(f"accepted: {spark.table('sales_accepted').count()}, dead letters: {spark.table('sales_dead_letter').count()}")
@@ -1099,10 +1122,10 @@ spark.sql(
     "CREATE TABLE sales_accepted (line_id LONG, store_id INT, product_id INT, quantity INT, sales_value DOUBLE, sold_at TIMESTAMP, batch_id LONG)"
 )
 spark.sql("CREATE TABLE sales_dead_letter (raw STRING, reason STRING, batch_id LONG, failed_at TIMESTAMP)")
-work_off()
+process_new()
 print("taken back: batch", forget_last_batch(checkpoint))
 feed.deliver(3)
-work_off()
+process_new()
 reasons = spark.table("sales_dead_letter").groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
 bars({row.reason: row["count"] for row in reasons}, "Dead letters by reason", "lines")
 ### END SOLUTION
@@ -1173,13 +1196,14 @@ print(seen.get)
 # There the function is called to *describe* the query and may not run one, so a drop rule becomes a filter and a fail rule an error inside the query.
 # What does not work there in Spark 4.2:
 #
-# * counts of the run: figures of `observe` don't come back from a pipeline. A second view with `rule_counts` has them, and reads the source once more;
+# * counts of the run: figures of `observe` don't come back from a pipeline. A second view with `rule_counts` has them, and reads the source once more.
+#   Each refresh replaces them; append them to a table after the run to keep one set per run;
 # * a fail rule on a materialized view: its refresh empties the table *before* it runs the query, so the view is empty after the error. On a streaming
 #   table it is safe: the failed batch is not committed. Either way the error may say no more than that a task failed while it wrote; the rule's name is
 #   then in the server's log only.
 
 # %% tags=["demo"]
-lab.drop("known_products", "known_products_quality")
+lab.drop("known_products", "known_products_quality", "known_products_runs")
 described = """
 from pyspark import pipelines as dp
 from pyspark.sql import SparkSession
@@ -1203,7 +1227,8 @@ def known_products_quality():
 """
 run_pipeline(write_pipeline(lab, "known_products", described).spec)
 print(f"{spark.table('known_products').count():,} products in the view")
-spark.table("known_products_quality").orderBy("rule").show()
+spark.table("known_products_quality").withColumn("run", F.lit(1)).write.mode("append").saveAsTable("known_products_runs")
+spark.table("known_products_runs").orderBy("run", "rule").show()
 
 # %% [markdown]
 # **When something else is better.** A Delta **CHECK constraint** belongs to the table, not to one pipeline: whoever writes, a single row that breaks it
@@ -1229,7 +1254,7 @@ for price in ("2.5", "-1", "NULL"):
 # in the pipeline's event log, a table that you query with `event_log(...)` (the details of its `flow_progress` events); `read_metric_history`, which
 # some older texts call, is not in the documented interface.
 #
-# **Read on:** [Databricks: expectations](https://docs.databricks.com/aws/en/dlt/expectations), [Delta:
+# **Read on:** [Databricks: expectations](https://docs.databricks.com/aws/en/ldp/expectations), [Delta:
 # constraints](https://docs.delta.io/latest/delta-constraints.html), [Spark: declarative
 # pipelines](https://spark.apache.org/docs/latest/declarative-pipelines-programming-guide.html).
 
@@ -1329,7 +1354,7 @@ with FlakyService(regions, [Outage(60, 120, "503"), Outage(120, 180, "dropped")]
 # `OSError` for both. An unknown store says something about **the question**: the service is well and answered. Only the first kind is a reason to stop
 # calling.
 #
-# Now an outage of three minutes, and a job that asks for a store every five seconds: plainly, and with up to three retries.
+# Now an outage of three minutes, and a job that asks for a store every five seconds: unprotected, and with up to three retries.
 
 # %% tags=["demo"]
 def calls_per_minute(protect):
@@ -1345,7 +1370,7 @@ def calls_per_minute(protect):
     return [minutes.count(minute) for minute in range(10)]
 
 
-def plainly(clock):
+def unprotected(clock):
     return lambda function, *args: function(*args)
 
 
@@ -1373,7 +1398,7 @@ def plot_calls(reached):
     show(drawn)
 
 
-reached = {"plainly": calls_per_minute(plainly), "with three retries": calls_per_minute(with_retries)}
+reached = {"unprotected": calls_per_minute(unprotected), "with three retries": calls_per_minute(with_retries)}
 plot_calls(reached)
 
 
@@ -1403,8 +1428,12 @@ plot_calls(reached)
 # breakers (listeners, and a state that several processes share through Redis). Here you write one, because the behaviour at the edges is what you have
 # to know to set one up.
 #
-# **On Databricks.** The same. `foreachBatch` runs on the driver there too; with Spark Connect and on serverless or standard compute it runs in a
-# process of its own, so make the breaker inside the function's own module, and don't expect the notebook to see its state.
+# With Spark Connect, as here, the function of a `foreachBatch` is pickled and sent into a Python process of its own on the server. A lock can't be
+# pickled, so a breaker made in the notebook can't go along. Put it into a module that the process can import, and make it there on first use. It then
+# lives as long as the query, and the notebook doesn't see its state; a job with `availableNow` begins with a closed breaker each time.
+#
+# **On Databricks.** The same. On serverless and standard compute `foreachBatch` runs in a process of its own, as here; on dedicated compute without
+# Connect it runs in the driver's own Python, and sees the notebook's objects.
 #
 # **Read on:** [Martin Fowler: CircuitBreaker](https://martinfowler.com/bliki/CircuitBreaker.html), [tenacity](https://tenacity.readthedocs.io/),
 # [pybreaker](https://github.com/danielfm/pybreaker).
@@ -1613,9 +1642,9 @@ pd.DataFrame(outcomes)
 # When your function raises, the batch counts as not delivered and comes again later: batch 3 first, then batch 2. Batch 4 is taken by two writers at
 # once. When your function returns, the batch is never seen again.
 #
-# **Produce** a function `write_batch(batch, batch_id)` that writes a batch to both tables, `sales_log` first. `batch` is a DataFrame with the columns
-# of `sales_log`, `batch_id` an int that is the same in each delivery of a batch. Each writer has a Spark session of its own: use `batch.sparkSession`
-# for SQL, as in `foreachBatch`. End the cell with `play_deliveries(lab, write_batch)`, which runs the deliveries.
+# **Produce** a function `write_batch(batch, batch_id)` that writes a batch to both tables. `batch` is a DataFrame with the columns of `sales_log`,
+# `batch_id` an int that is the same in each delivery of a batch. Each writer has a Spark session of its own: use `batch.sparkSession` for SQL, as in
+# `foreachBatch`. End the cell with `play_deliveries(lab, write_batch)`, which runs the deliveries.
 #
 # **Checked:** the rows of both tables; that their histories show the deliveries; and that a repeated delivery changed nothing: no line inserted twice
 # or rewritten, `store_totals` changed at most once per batch.
@@ -1711,8 +1740,8 @@ print("rows:", spark.table("lesson_sales").count())
 # |---|---|
 # | code of the batch function, filters, projections, added columns | yes |
 # | `maxFilesPerTrigger`, trigger | yes |
-# | schema of a file source | yes, it is read anew at each start; files that were worked off are not read again for it |
-# | number, order or kind of sources; another folder or topic | no: offsets belong to the source at their place. At best it fails |
+# | schema of a file source | yes, it is read anew at each start; files that were processed are not read again for it |
+# | number, order or kind of sources; another folder or topic | no: offsets belong to the source at their place. At best it fails. (Spark 4.2 can name its sources, as an experiment) |
 # | keys, aggregates or join types of a stateful operator | no: the state on disk has the old shape |
 # | sink | a few combinations work; from Delta's sink to `foreachBatch` the guard against a repeated batch becomes your job |
 # | the checkpoint itself, removed or moved | everything is read again from the beginning. A MERGE on a key doesn't mind. `txnVersion` *does*: batch numbers begin again at 0, and with the old `txnAppId` Delta takes the new batches for old ones and skips them |
@@ -1741,9 +1770,9 @@ print("rows that arrived:      ", spark.table("lesson_sales").count() - before)
 print(batches(checkpoint).to_string(index=False))
 
 # %% [markdown]
-# The stream goes on. The batch counts as finished, the file counts as read, and nothing anywhere says that lines are missing; what could be
-# decompressed before the end may have been loaded, which makes it worse. `ignoreMissingFiles` is the same bargain for files that somebody deletes
-# between listing and reading. Both hide loss. They have a place where loss doesn't matter.
+# The stream goes on. The batch counts as finished, the file counts as read, and nothing anywhere says that lines are missing. What could be
+# decompressed before the end was loaded, which makes it worse: the file looks as if it had arrived. `ignoreMissingFiles` is the same bargain for files
+# that somebody deletes between listing and reading. Both hide loss. They have a place where loss doesn't matter.
 #
 # A pipeline that has to be complete treats the **file** as the unit: either all of it goes in, or none, with a note in a quarantine table. For that the
 # stream must not read the files itself, or it dies before your code sees them. Let it carry only their *names*; the checkpoint still keeps track of
@@ -1794,17 +1823,18 @@ for declared, widening in (("INT", False), ("INT", True), ("BIGINT", True)):
 
 # %% [markdown]
 # Three quarters of a kilogram became 0 in a column of whole numbers, twice, without an error. With the property `delta.enableTypeWidening` the write
-# made the INT column a DOUBLE. (Elsewhere this step may be left to you: `ALTER TABLE … ALTER COLUMN quantity TYPE DOUBLE`.) From BIGINT to DOUBLE there
-# is no way at all, since large numbers would lose digits. JSON readers infer BIGINT for whole numbers, so a table whose types come from its first file
-# is stuck there. Choose types for what a column *means*, not for what the first file holds.
+# made the INT column a DOUBLE. (Delta's documentation asks for an `ALTER TABLE … ALTER COLUMN quantity TYPE DOUBLE` here; Delta 4.4 did it by itself.)
+# From BIGINT to DOUBLE there is no way, since large numbers would lose digits; an ALTER TABLE to DECIMAL(22,3) is one. JSON readers infer BIGINT for
+# whole numbers, so a table whose types come from its first file cuts off fractions until somebody notices. Choose types for what a column *means*, not
+# for what the first file holds.
 #
 # ### The other half: RESTORE
 #
 # A crash is half of the trouble. The other half is a batch that ran well and wrote nonsense. Delta keeps the versions; `RESTORE` makes an old one the
-# current one again:
+# current one again. The table has had every line twice since the repeated batch; its first version was right:
 
 # %% tags=["demo"]
-good = spark.sql("DESCRIBE HISTORY lesson_sales").selectExpr("min(version) + 1").first()[0]
+good = spark.sql("DESCRIBE HISTORY lesson_sales").selectExpr("min(version)").first()[0]
 print("rows now:            ", spark.table("lesson_sales").count())
 print("rows of the version: ", spark.read.option("versionAsOf", good).table("lesson_sales").count())
 spark.sql(f"RESTORE TABLE lesson_sales TO VERSION AS OF {good}")
@@ -1823,7 +1853,7 @@ print("rows after RESTORE:  ", spark.table("lesson_sales").count())
 # `addNewColumnsWithTypeWidening` also widens types; `rescue` puts what does not fit into the column `_rescued_data` and goes on; `failOnNewColumns` and
 # `none` do what they say. With an inferred schema, values that don't fit their column's type are kept in `_rescued_data` too, so they are not lost, but
 # somebody has to look there. `badRecordsPath` keeps lines and files that can't be read. Jobs restart failed streams by themselves if you give them
-# retries; expect and allow that. RESTORE and type widening are the same. Type widening is generally available there since runtime 15.4.
+# retries; expect and allow that. RESTORE and type widening are the same. Type widening is available from runtime 15.4 on.
 #
 # **Read on:** [Spark: recovery after changes in a
 # query](https://spark.apache.org/docs/latest/streaming/apis-on-dataframes-and-datasets.html#recovery-semantics-after-changes-in-a-streaming-query),
@@ -1846,9 +1876,9 @@ print("rows after RESTORE:  ", spark.table("lesson_sales").count())
 #
 # **Produce**
 # 1. a function `resume(source, checkpoint, table, quarantine)` that takes two folders and the full names of two tables. It creates the tables if they
-#    are not there, starts or resumes a stream (with `foreachBatch` and `availableNow`) that works off the new files in `source`, and returns when that
+#    are not there, starts or resumes a stream (with `foreachBatch` and `availableNow`) that processes the new files in `source`, and returns when that
 #    has ended. If a file can't be read to its end, none of it goes into the table; the quarantine table gets a row with `file` (the name without the
-#    folder) and `reason`. Without its source the stream should fail and leave all as it is;
+#    folder) and `reason`. Without its source it raises an error (Spark's own will do) and leaves all as it is;
 # 2. `rehearsal = rehearse(lab, resume)`, which makes the tables `recovered_sales` and `quarantine`. It removes what an earlier rehearsal left.
 #
 # **Checked:** that `recovered_sales` has every line once, with its values, and the later column (null for older lines); that each broken file is in

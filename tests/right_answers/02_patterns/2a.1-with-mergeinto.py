@@ -6,17 +6,18 @@ by_time = Window.partitionBy("household_id").orderBy("valid_from")
 for number in [1, 2, 3, 4]:
     records = spark.table("household_changes").where(F.col("batch") == number).withColumnRenamed("effective_at", "valid_from").drop("batch").distinct()
     known = spark.table("household_history").join(records.select("household_id").distinct(), "household_id", "left_semi").select(records.columns)
-    events = known.union(records).dropDuplicates(["household_id", "valid_from"])
+    new = records.join(known, ["household_id", "valid_from"], "left_anti").select(records.columns)
+    events = known.withColumn("there", F.lit(True)).union(new.withColumn("there", F.lit(False)))
     same = F.lit(True)
     for name in details:
         same = same & F.col(name).eqNullSafe(F.lag(name).over(by_time))
     first = F.row_number().over(by_time) == 1
     versions = (
-        events.withColumn("keep", first | ~same)
+        events.withColumn("keep", F.col("there") | first | ~same)
         .where("keep")
         .withColumn("valid_to", F.lead("valid_from").over(by_time))
         .withColumn("is_current", F.col("valid_to").isNull())
-        .drop("keep")
+        .drop("keep", "there")
     )
     (
         versions.alias("new")

@@ -10,18 +10,17 @@ pipeline = write_pipeline(
 import pyspark.pipelines as sdp
 from pyspark.sql import SparkSession
 
-sdp.create_streaming_table("bronze_changes")
-
-
-@sdp.append_flow(target="bronze_changes")
 def from_files():
     stream = SparkSession.active().readStream.format("json").schema("{captured.SCHEMA}").load("{folder}")
     return stream.selectExpr("*", "_metadata.file_name AS file")
+
+
+sdp.table(name="bronze_changes")(from_files)
 ''',
 )
 bronze_file = str(pipeline.file)
 database = lab.database
-spark.sql("CREATE TABLE silver_households (household_id INT, address STRING, income STRING, household_size STRING, at BIGINT)")
+spark.sql("CREATE OR REPLACE TABLE silver_households (household_id INT, address STRING, income STRING, household_size STRING, at BIGINT)")
 spark.sql("CREATE TABLE gone_households (household_id INT, at BIGINT)")
 
 

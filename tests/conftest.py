@@ -1,6 +1,7 @@
 """Fixtures: a LABS_HOME of the test's own whose jars, class archive and data are the shared ones.
 
-Under pytest-xdist each worker has such a home, and so a Spark server, of its own. A file's tests stay together, as they share fixtures.
+Under pytest-xdist each worker has such a home, and so a Spark server, of its own. A file's tests stay together, as they share fixtures;
+the long files come first, so that short ones fill the end.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from labs_lib import settings
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SHARED = settings.home()  # the user's own, which `make test` has set up
+LONG = ("test_module_grading", "test_answers")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,6 +41,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """End the run if xdist lost the groups, as it silently does under a pytest that it doesn't know."""
+    lost = [test for test in ids if "@" not in test]
+    if lost and node.config.getvalue("dist") == "loadgroup":
+        pytest.exit(
+            f"xdist gives {lost[0]} no group: is pytest newer than pyproject.toml allows?", returncode=2
+        )
 
 
 def furnish(home: Path) -> None:

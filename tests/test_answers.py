@@ -38,19 +38,29 @@ def steps_of(path: Path) -> list[str]:
 
 
 class Notebook:
-    """A module's solution, run in this process up to its end, in whose place single answers are then tried."""
+    """A module's lessons with the solution of one exercise, run in this process; in that one's place single answers are then tried.
 
-    def __init__(self, module: registry.Module) -> None:
+    Nothing builds on an exercise before: an untouched notebook runs to its end as well.
+    """
+
+    def __init__(self, exercise: registry.Exercise) -> None:
+        module = registry.module_of(exercise.steps[0].id)
         cells = parse(course.source_file(HERE.parent, module.name).read_text(encoding="utf-8"))
-        self.answers = {role.step: cell.source for cell in cells if (role := role_of(cell)).kind == "answer"}
+        own = {step.id for step in exercise.steps}
+        self.answers: dict[str, str] = {}
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self.conf: dict[str, dict[str, str]] = {}  # the session's settings as each answer met them
         for cell in cells:
             role = role_of(cell)
+            other = role.kind in ("check", "demo") or (role.kind == "answer" and role.step not in own)
+            if cell.cell_type != "code" or other:
+                continue
             if role.kind == "answer":
+                self.answers[role.step] = cell.source
                 self.conf[role.step] = changed_conf(self.names["lab"].spark)
-            if cell.cell_type == "code" and role.kind != "check":
-                exec(compile(cell.source, role.step or "lesson", "exec"), self.names)
+            exec(compile(cell.source, role.step or "lesson", "exec"), self.names)
+            if self.answers.keys() == own:
+                break
         self.lab = self.names["lab"]
 
     def restore_settings(self, step_id: str) -> None:
@@ -78,17 +88,19 @@ class Notebook:
 
 
 @pytest.fixture(scope="module")
-def notebook_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Notebook]]:
+def notebook_of(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[registry.Exercise], Notebook]]:
     before = os.environ.get("LABS_WORKSPACE")
     os.environ["LABS_WORKSPACE"] = str(tmp_path_factory.mktemp("answers"))
     notebooks: dict[str, Notebook] = {}
 
-    def open_module(name: str) -> Notebook:
-        if name not in notebooks:
-            notebooks[name] = Notebook(registry.module(name))
-        return notebooks[name]
+    def open_exercise(exercise: registry.Exercise) -> Notebook:
+        if exercise.id not in notebooks:
+            notebooks[exercise.id] = Notebook(exercise)
+        return notebooks[exercise.id]
 
-    yield open_module
+    yield open_exercise
     os.environ.pop("LABS_WORKSPACE")
     if before is not None:
         os.environ["LABS_WORKSPACE"] = before
@@ -96,25 +108,27 @@ def notebook_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
 
 
 def cases() -> list[Any]:
-    """Module by module: the Spark UI forgets what a notebook measured once another module has run for a while."""
+    """Exercise by exercise: the Spark UI forgets what a notebook measured once another has run for a while."""
     return [
         pytest.param(
-            *(kind, module.name, path),
+            *(kind, exercise, path),
             id=f"{kind}-{path.stem}",
-            marks=pytest.mark.xdist_group(f"answers of {module.name}"),
+            marks=pytest.mark.xdist_group(f"answers of {exercise.id}"),
         )
         for module in WRITTEN
+        for exercise in module.exercises
         for kind in ("right", "wrong")
         for path in files(f"{kind}_answers", module.name)
+        if registry.exercise_of(steps_of(path)[0]) == exercise
     ]
 
 
-@pytest.mark.parametrize(("kind", "module", "path"), cases())
+@pytest.mark.parametrize(("kind", "exercise", "path"), cases())
 def test_a_wrong_answer_loses_exactly_the_steps_in_its_name_and_a_right_one_none(
-    kind: str, module: str, path: Path, notebook_of: Callable[[str], Notebook]
+    kind: str, exercise: registry.Exercise, path: Path, notebook_of: Callable[[registry.Exercise], Notebook]
 ) -> None:
     named = steps_of(path)
-    verdicts = notebook_of(module).verdicts(path.read_text(encoding="utf-8"), named[0])
+    verdicts = notebook_of(exercise).verdicts(path.read_text(encoding="utf-8"), named[0])
     lost = [verdict for verdict in verdicts if not verdict.passed]
     assert [verdict.step for verdict in lost] == (named if kind == "wrong" else []), "\n".join(
         map(repr, verdicts)

@@ -22,8 +22,6 @@ from labs_lib import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 
-pytestmark = pytest.mark.alone
-
 
 @dataclass(frozen=True)
 class Class:

@@ -27,7 +27,7 @@ test: setup
 	@$(BIN)/ruff check --quiet labs_lib datasets grader tests benchmarks
 	@$(BIN)/ruff format --quiet --check labs_lib datasets grader tests benchmarks
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/python -m pytest tests -m "not alone" --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest tests -m "not alone" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 	@$(BIN)/python -m pytest tests -m alone
 
 lab: setup

@@ -21,6 +21,7 @@ from labs_lib.registry import Answer, Step
 FILE_BYTES = 16 * 2**20  # of one step's evidence
 DEPTH = 40
 RUNS = 20  # of one answer
+STAGES = 500  # of one run
 OUTPUTS = 10_000  # of one function
 VIEWS = 100
 SETTINGS = 500
@@ -48,7 +49,7 @@ def admit(step: Step, path: Path, seed: int, given: Evidence | None) -> Evidence
     for answer in step.answers:
         name = answer.name
         if answer.given and given is not None:
-            answers[name] = given.answers[name]
+            answers[name] = _given(answer, given.answers[name], captured.get(name))
         elif name in captured:
             try:
                 answers[name] = _answer(answer, captured[name])
@@ -119,9 +120,39 @@ def _output(value: Any) -> dict[str, Any]:
     return {"error": shown(_short(output.get("error")), SENTENCE)}
 
 
+def _given(answer: Answer, given: Any, value: Any) -> Any:
+    """What a lesson gives: the solution's, except that a run's stages are those of the learner's own run."""
+    if answer.kind != "run":
+        return given
+    try:
+        return {**given, "stages": _stages(_dict({"it": value}, "it").get("stages"))}
+    except Rejected:
+        return {**given, "stages": []}  # the check finds that these are not its query's
+
+
 def _run(value: Any) -> dict[str, Any]:
     run = _dict({"it": value}, "it")
-    return {"tag": _short(run.get("tag")), "label": _short(run.get("label")), "plan": _plan(run.get("plan"))}
+    return {
+        "tag": _short(run.get("tag")),
+        "label": _short(run.get("label")),
+        "plan": _plan(run.get("plan")),
+        "stages": _stages(run.get("stages")),
+    }
+
+
+def _stages(value: Any) -> list[dict[str, int]]:
+    if not isinstance(value, list) or len(value) > STAGES:
+        raise Rejected(f"a run of at most {STAGES} stages is expected.")
+    return [
+        {name: _count(_dict({"it": each}, "it").get(name)) for name in ("stage", "shuffle_bytes", "run_time")}
+        for each in value
+    ]
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise Rejected("a stage's figures are whole numbers.")
+    return value
 
 
 def _plan(text: Any) -> str:

@@ -240,8 +240,21 @@ def _dataframe(answer: Answer, value: Any) -> dict[str, Any]:
 def _run(answer: Answer, value: Any) -> dict[str, Any]:
     if not isinstance(value, spark_ui.Run):
         raise Unusable(f"`{answer.name}` should be what `measure` returned; it is {_kind_of(value)}.")
-    # The tag and the plan alone: figures are read again from the engine, as the object in the notebook could say anything.
-    return {"tag": str(value.tag), "label": str(value.label), "plan": str(value.query)}
+    # A notebook's own check reads the run's figures again by its tag, as this object could say anything.
+    return {
+        "tag": str(value.tag),
+        "label": str(value.label),
+        "plan": str(value.query),
+        "stages": plain(stage_figures(value)),
+    }
+
+
+def stage_figures(run: spark_ui.Run) -> list[dict[str, int]]:
+    """Each stage's id, the bytes that it read from shuffles, and its task time in milliseconds."""
+    return [
+        {"stage": stage.id, "shuffle_bytes": stage.shuffle_read, "run_time": stage.run_time}
+        for stage in run.stages
+    ]
 
 
 def _kind_of(value: Any) -> str:

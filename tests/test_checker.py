@@ -218,29 +218,76 @@ def test_a_function_is_called_on_inputs_of_the_seed_and_its_outputs_are_the_evid
     }
 
 
-def test_a_judge_who_runs_the_query_again_knows_a_stage_by_its_bytes_and_which_could_be_the_slowest() -> None:
-    """Another run's times prove little: they may cost nobody a point, and earn none for a number out of nowhere."""
-    stages = [
-        {"stage": 39, "shuffle_bytes": 0, "share": 0.02},
-        {"stage": 40, "shuffle_bytes": 0, "share": 0.12},
-        {"stage": 41, "shuffle_bytes": 13_000_000, "share": 0.16},
-        {"stage": 42, "shuffle_bytes": 20_000_000, "share": 0.62},
-        {"stage": 43, "shuffle_bytes": 100_000, "share": 0.01},
-    ]
+@pytest.mark.parametrize(
+    ("stages", "admitted"),
+    [
+        (
+            [{"stage": 7, "shuffle_bytes": 9, "run_time": 5, "more": "x"}],
+            [{"stage": 7, "shuffle_bytes": 9, "run_time": 5}],
+        ),
+        ([{"stage": 7, "shuffle_bytes": True, "run_time": 5}], []),
+        ([{"stage": -1, "shuffle_bytes": 9, "run_time": 5}], []),
+        ([{"stage": 7, "shuffle_bytes": 9}], []),
+        ([{"stage": 7, "shuffle_bytes": 9, "run_time": 5}] * 501, []),
+        ("many", []),
+        (None, []),
+    ],
+)
+def test_a_given_run_is_the_solutions_with_the_stages_of_the_learners(
+    stages: Any, admitted: list[dict[str, int]], tmp_path: Path
+) -> None:
     step = registry.step("1a.1")
+    solution = {"tag": "t", "label": "slow", "plan": "the solution's", "stages": run_of((1, 1))}
+    given = Evidence(step.id, 7, {"slow_run": solution, "slow_stage": {}})
+    learners = {"tag": "u", "label": "v", "plan": "the learner's", "stages": stages}
+    Evidence(step.id, 7, {"slow_run": learners, "slow_stage": {"stage": 1}}).save(tmp_path)
+    answers = admit(step, tmp_path / "1a.1.json", 7, given).answers
+    assert answers == {"slow_run": solution | {"stages": admitted}, "slow_stage": {"stage": 1}}
 
-    def points(shuffle_bytes: int, share: float) -> float:
-        answer = {"stage": 7, "shuffle_bytes": shuffle_bytes, "share": share}
-        observed = {"same_run": False, "stages": stages}
-        return judge(
-            step, Evidence(step.id, 0, {"slow_run": {}, "slow_stage": answer}, observed=observed), None
-        ).points
 
-    assert points(20_100_000, 0.36) == 2
-    assert points(13_000_000, 0.4) == 2  # the other join had a bad moment in that run
-    assert points(0, 0.35) == 2  # a scan from a cold disk
-    assert points(1, 1.0) == 0
-    assert points(19_000_000, 0.99) == 1
-    assert points(20_000_000, 50.0) == 1.5
-    assert points(0, 0.12) == 1  # the scan of most rows, which was not the slowest
-    assert points(100_000, 0.01) == 1
+def run_of(*figures: tuple[int, int]) -> list[dict[str, int]]:
+    """Stages by the bytes that they read from shuffles and their milliseconds, numbered from 40."""
+    return [
+        {"stage": number, "shuffle_bytes": shuffle_bytes, "run_time": run_time}
+        for number, (shuffle_bytes, run_time) in enumerate(figures, 40)
+    ]
+
+
+QUERY = run_of((0, 120), (13_000_000, 160), (20_000_000, 620), (9_000, 100))  # what the judge sees
+
+
+@pytest.mark.parametrize(
+    ("own", "answer", "points"),
+    [
+        (run_of((0, 90), (13_000_000, 200), (20_100_000, 210)), (42, 20_100_000, 0.42), 2),
+        (run_of((0, 90), (13_000_000, 300), (20_000_000, 210)), (41, 13_000_000, 0.5), 2),
+        (run_of((0, 600), (13_000_000, 200), (20_000_000, 200)), (40, 0, 0.6), 2),
+        (run_of((0, 90), (13_000_000, 300), (20_000_000, 210)), (42, 20_000_000, 0.35), 1),
+        (run_of((0, 80), (13_000_000, 100), (20_000_000, 220)), (42, 20_000_000, 55.0), 1.5),
+        (run_of((0, 600), (13_000_000, 200), (30_000_000, 200)), (40, 0, 0.6), 0),
+        (run_of((0, 600)), (40, 0, 1.0), 0),
+        (run_of((1, 600)), (40, 1, 1.0), 0),
+        ([], (1, 1, 0.9), 0),
+    ],
+    ids=[
+        "as in the judge's run",
+        "the other join was slower here",
+        "a cold disk made the scan slowest",
+        "not the slowest of the own run",
+        "a percentage",
+        "figures of another query",
+        "figures without shuffles",
+        "figures out of nowhere",
+        "no figures",
+    ],
+)
+def test_a_judge_who_runs_the_query_again_goes_by_the_own_runs_times_if_its_shuffles_are_the_querys(
+    own: list[dict[str, int]], answer: tuple[int, int, float], points: float
+) -> None:
+    step = registry.step("1a.1")
+    answers = {
+        "slow_run": {"stages": own},
+        "slow_stage": dict(zip(("stage", "shuffle_bytes", "share"), answer, strict=True)),
+    }
+    observed = {"same_run": False, "stages": QUERY}
+    assert judge(step, Evidence(step.id, 0, answers, observed=observed), None).points == points

@@ -11,20 +11,13 @@ from typing import Any
 
 from labs_lib import plans, settings
 from labs_lib.engine.session import spark_conf
-from labs_lib.evidence import Evidence
+from labs_lib.evidence import Evidence, stage_figures
 from labs_lib.observer import Observer
 from labs_lib.verdict import Finding
 
 SHARE_TOLERANCE = 0.02  # of the whole: covers rounding in an answer, not another stage
-# Task time differs from run to run of one query, so another run can't say which stage was the slowest of a learner's. Measured there, on
-# cold and warm servers, quiet and busy: the slowest stage had 0.34 to 0.62 of the time, scans 0.07 to 0.15, the rest less than 0.04.
-LEAST_SLOWEST = 0.25  # the share that an answer gives for the slowest stage is not below this
-LEAST_OTHER_RUN = 0.05  # and in any run that stage has this share at least
-OTHER_RUN = (
-    0.35  # how far apart a stage's shares in two runs may be; a percentage, or nothing at all, is further off
-)
-SAME_STAGE = 0.5  # relative: bytes further off than this mean none of the stages
 SHUFFLE_TOLERANCE = 0.02  # relative: compression of the same rows differs a little from run to run
+SIZEABLE = 0.1  # of all bytes that a run reads from shuffles; smaller shuffles may differ more
 RUNS = 3  # a median of fewer says nothing
 # The task's factor. Pre-aggregating the promotions reaches 2.9 to 3.9 by seed and scale, a plain broadcast thousands; what leaves
 # one join to shuffle reaches 2.5 at most, and fails by that join.
@@ -42,51 +35,42 @@ SIZE_UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "
 
 
 def observe_1a_1(observer: Observer) -> dict[str, Any]:
-    """The stages of the slow run as Spark's REST interface has them."""
+    """The stages of the slow run as Spark's REST interface has them; for a judge, those of another run of the query."""
     with spark_conf(observer.lab.spark, GIVEN_CONF):
         run = observer.run("slow_run")
-    whole = sum(stage.run_time for stage in run.stages) or 1
-    return {
-        "same_run": observer.trusting,
-        "stages": [
-            {"stage": stage.id, "shuffle_bytes": stage.shuffle_read, "share": stage.run_time / whole}
-            for stage in run.stages
-        ],
-    }
+    return {"same_run": observer.trusting, "stages": stage_figures(run)}
 
 
 def judge_1a_1(evidence: Evidence) -> Iterator[Finding]:
-    """The stage with the largest share of the task time, with the bytes it read from shuffles and that share."""
+    """The stage with the largest share of the task time, with the bytes it read from shuffles and that share.
+
+    Task time differs too much between runs to judge one by another. So a judge goes by the figures that the notebook has of
+    its run, if they are figures of this query: the same shuffles, to the byte or nearly so.
+    """
     answer, stages = evidence.answers["slow_stage"], evidence.observed["stages"]
-    same_run = evidence.observed["same_run"]
-    slowest = max(stages, key=lambda stage: stage["share"])
+    if not evidence.observed["same_run"]:
+        captured = evidence.answers["slow_run"]["stages"]
+        stages = captured if _same_shuffles(captured, stages) else []
     number, bytes_read, share = answer["stage"], answer["shuffle_bytes"], answer["share"]
-    if same_run:
-        named = next((stage for stage in stages if stage["stage"] == number), None)
-    else:  # another run of the same query: stages have other numbers, and the same shuffles
-        near = min(stages, key=lambda stage: (abs(stage["shuffle_bytes"] - bytes_read), -stage["share"]))
-        off = abs(near["shuffle_bytes"] - bytes_read)
-        named = near if off <= SAME_STAGE * max(near["shuffle_bytes"], bytes_read) else None
+    whole = sum(stage["run_time"] for stage in stages) or 1
+    named = next((stage for stage in stages if stage["stage"] == number), None)
     yield Finding(
         "the stage",
-        named is not None
-        and (named is slowest if same_run else named["share"] >= LEAST_OTHER_RUN and share >= LEAST_SLOWEST),
+        named is not None and named["run_time"] == max(stage["run_time"] for stage in stages),
         "the stage of `slow_run` with the most task time",
         f"stage {number}" if named is not None else f"stage {number}, which is none of this run's",
         "Compare `run_time` over the stages: tasks run in parallel, so it is task time that counts, not the clock.",
         weight=2,
     )
     if named is not None:
-        wanted = named["shuffle_bytes"]
         yield Finding(
             "the bytes that it read from shuffles",
-            abs(bytes_read - wanted) <= (0 if same_run else SHUFFLE_TOLERANCE * max(wanted, 1)),
+            bytes_read == named["shuffle_bytes"],
             f"what the REST interface says of stage {number} under shuffleReadBytes",
-            "that number" if bytes_read == wanted else f"{bytes_read:,} bytes",
+            "that number" if bytes_read == named["shuffle_bytes"] else f"{bytes_read:,} bytes",
             "`shuffle_read` is what a stage takes in, `shuffle_write` what it leaves for the next.",
         )
-        tolerance = SHARE_TOLERANCE if same_run else OTHER_RUN
-        near = abs(share - named["share"]) <= tolerance
+        near = abs(share - named["run_time"] / whole) <= SHARE_TOLERANCE
         yield Finding(
             "its share of the task time",
             near,
@@ -94,6 +78,19 @@ def judge_1a_1(evidence: Evidence) -> Iterator[Finding]:
             "that fraction" if near else f"{share:g}",
             "Divide by the task time of the whole run, `slow_run.run_time`, and give a fraction, not a percentage.",
         )
+
+
+def _same_shuffles(one: list[dict[str, int]], other: list[dict[str, int]]) -> bool:
+    """Whether two runs, by their stages, read the same sizeable shuffles, and at least one."""
+    ours, theirs = _sizeable_shuffles(one), _sizeable_shuffles(other)
+    return 0 < len(ours) == len(theirs) and all(
+        abs(a - b) <= SHUFFLE_TOLERANCE * max(a, b) for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def _sizeable_shuffles(stages: list[dict[str, int]]) -> list[int]:
+    sizes = sorted(stage["shuffle_bytes"] for stage in stages)
+    return [size for size in sizes if size > SIZEABLE * sum(sizes)]
 
 
 def observe_1a_2(observer: Observer) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def check(
     ] = None,
     root: Root = None,
 ) -> None:
-    """Run every solution under a fresh seed, replay every committed notebook, and report."""
+    """Run every solution under a fresh seed, replay every committed notebook with its lessons, and report."""
     with _session(root) as (folder, console, progress):
         used = secrets.randbelow(2**31 - 1) + 1 if seed is None else seed
         console.print(f"Seed {used} (repeat with: grader check --seed {used})", highlight=False)

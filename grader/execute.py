@@ -20,7 +20,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.log import logger
 
 from grader import course
-from grader.notebook import Place, read
+from grader.notebook import Place, read, role_of
 from grader.outcome import Listener, Outcome, Recorder
 from labs_lib import registry
 from labs_lib.errors import LabsError
@@ -65,27 +65,29 @@ def environment(workspace: Path) -> dict[str, str]:
 
 
 def run_solution(
-    root: Path, module: Module, seed: int | None, workspace: Path, listener: Listener
+    root: Path, module: Module, seed: int | None, workspace: Path, listener: Listener, demos: bool = True
 ) -> tuple[Outcome, NotebookNode | None]:
     """Run a module's instructor notebook and judge each check cell's verdict.
 
-    `seed` replaces the notebook's own SEED; None leaves it. Returns the outcome and the executed notebook
-    (None if it did not run to the end). A copy is left in build/runs/ for a look at what failed.
+    `seed` replaces the notebook's own SEED; None leaves it. Without `demos` the lessons' cells that no exercise
+    builds on are left out, as in grading. Returns the outcome and the executed notebook (None if it did not run to the end). A copy is left in build/runs/ for a look at what failed.
     Raises LabsError if there is no notebook to run.
     """
     path = course.solution_file(root, module.name)
     if not path.is_file():
         raise LabsError(f"{path.relative_to(root)} does not exist; run `grader build {module.name}`.")
+    notebook = read(path)
+    notebook.cells = [cell for cell in notebook.cells if demos or role_of(cell).kind != "demo"]
     recorder = Recorder(module, "fresh seed", listener)
     copy = root / "build" / "runs" / f"{module.name}.ipynb"
     copy.parent.mkdir(parents=True, exist_ok=True)
     # The cells as papermill runs them: with a seed it inserts a cell, so its list is not the file's.
-    state: dict[str, Any] = {"index": 0, "began": time.monotonic(), "cells": read(path).cells}
+    state: dict[str, Any] = {"index": 0, "began": time.monotonic(), "cells": notebook.cells}
     started = time.monotonic()
     executed = None
     try:
         executed = papermill.execute_notebook(
-            str(path),
+            notebook,
             str(copy),
             parameters=None if seed is None else {"SEED": seed},
             engine_name="labs",

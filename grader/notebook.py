@@ -23,7 +23,7 @@ STEP_ROLES = ("answer", "check")
 class Role:
     """What a tag makes of a cell: parameters, setup, answer or check of a step; "" for a lesson cell.
 
-    A demo is a lesson's code that no exercise builds on: grading may leave it out.
+    A demo is a lesson's code that no exercise builds on: grading leaves it out, and so does a run under a fresh seed.
     """
 
     kind: str = ""

@@ -16,14 +16,17 @@ from labs_lib.registry import Module
 
 
 def check_module(root: Path, module: Module, seed: int, listener: Listener) -> list[Outcome]:
-    """Run a module's solution under `seed`, then replay the committed notebook, each in its own workspace."""
+    """Run a module's solution under `seed`, then replay the committed notebook, each in its own workspace.
+
+    Lessons run in the replay alone; under fresh seeds a test runs them, with the learner's notebook.
+    """
     outcomes = []
     stages: tuple[Stage, Stage] = ("fresh seed", "replay")
     for stage in stages:
         try:
             with fresh_workspace() as workspace:
                 if stage == "fresh seed":
-                    outcomes.append(run_solution(root, module, seed, workspace, listener)[0])
+                    outcomes.append(run_solution(root, module, seed, workspace, listener, demos=False)[0])
                 else:
                     outcomes.append(replay(root, module, workspace, listener))
         except LabsError as error:

@@ -20,6 +20,7 @@ from tiny_course import NAME, edit, edit_json
 
 from grader import build, course, drift
 from grader.notebook import dumps, read
+from grader.run import build_module, check_module
 from labs_lib.errors import LabsError
 
 VERSION = "9.9.9"
@@ -100,6 +101,22 @@ def test_outputs_name_no_temporary_folder(tmp_path: Path) -> None:
     build.store_outputs(tmp_path, module, nb, workspace)
     stored = read(course.solution_file(tmp_path, NAME)).cells[3].outputs
     assert stored[0].text == "written to /tmp/labs-workspace/t\n"
+
+
+def test_a_check_runs_demos_in_the_replay_alone(tmp_path: Path) -> None:
+    module = tiny_course.finished(tmp_path)
+    before = '# %%\nprint("rows:", 40 + 2)'
+    demo = '# %% tags=["demo"]\nassert SEED == 0\nprint("rows:", 40 + 2)'
+    edit(course.source_file(tmp_path, NAME), before, demo)
+    listener = tiny_course.Silent()
+    assert build_module(tmp_path, module, execute=True, listener=listener) == []
+    fresh, replayed = check_module(tmp_path, module, 7, listener)
+    assert (fresh.seed, fresh.failures, len(fresh.steps)) == (7, (), 5)
+    assert replayed.ok
+    solution = course.solution_file(tmp_path, NAME)
+    edit_json(solution, "rows: 42\n", "rows: 43\n")
+    fresh, replayed = check_module(tmp_path, module, 7, listener)
+    assert fresh.ok and not replayed.ok
 
 
 def test_a_failed_generation_leaves_the_old_learner_notebook(tmp_path: Path) -> None:

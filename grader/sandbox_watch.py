@@ -17,6 +17,7 @@ from pathlib import Path
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 TMPFS_FILE = 1024  # bytes of kernel memory for each file in a tmpfs, about
 BLOCK = 512  # bytes, the unit of st_blocks on Linux
+LOOKS = 4  # at processes that seem to take too much memory, before it is believed
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,16 @@ def memory(inside: Iterable[Member], limit: int) -> int:
     """Return the bytes of memory that these processes take together.
 
     Resident bytes count shared pages once per process. Shared pages are only told apart, which is slow, when
-    that sum is above `limit`.
+    that sum is above `limit`. Between vfork(2) and exec a child has its parent's pages and both count them in full: Java starts
+    each command so, and a server's gigabytes would count twice. Several looks in a row, as that state lasts a millisecond.
     """
     inside = list(inside)
-    resident = sum(member.resident for member in inside)
-    return resident if resident <= limit else sum(map(_proportional, inside))
+    used = sum(member.resident for member in inside)
+    for _ in range(LOOKS):
+        if used <= limit:
+            break
+        used = sum(map(_proportional, inside))
+    return used
 
 
 def held_in_memory(folder: int) -> int:
@@ -147,6 +153,8 @@ def _proportional(member: Member) -> int:
         for line in Path(f"/proc/{member.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
+    except (FileNotFoundError, ProcessLookupError):  # gone, or a zombie: it holds no memory any more
+        return 0
     except (OSError, ValueError):
         pass
     return member.resident

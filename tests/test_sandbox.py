@@ -21,7 +21,7 @@ from pathlib import Path
 import deltalake
 import pytest
 
-from grader import sandbox, sandbox_process, sandbox_tree
+from grader import sandbox, sandbox_process, sandbox_tree, sandbox_watch
 from grader.sandbox import Ended, Limits
 from labs_lib.errors import LabsError
 
@@ -493,6 +493,29 @@ for child in children:
     os.waitpid(child, 0)
 """
     assert inside(code, limits=replace(LIMITS, memory=300 * MIB)).sentence == "It ended without an error."
+
+
+def test_a_process_that_starts_others_is_counted_once() -> None:
+    code = """
+import os, subprocess
+held = os.urandom(400 * 2**20)
+print("ready", flush=True)
+while True:  # by vfork, as Java does; each child has all of the pages for a moment
+    subprocess.run(["/bin/true"])
+"""
+    limit, doubled = 600 * MIB, 0
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+            for _ in range(50_000):
+                members = sandbox_watch.members(process.pid)
+                doubled += sum(member.resident for member in members) > limit
+                assert sandbox_watch.memory(members, limit) <= limit
+                if doubled == 5:
+                    break
+        finally:
+            process.kill()
+    assert doubled, "no child was ever seen between vfork and exec"
 
 
 @pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])

@@ -70,7 +70,8 @@ def run_solution(
     """Run a module's instructor notebook and judge each check cell's verdict.
 
     `seed` replaces the notebook's own SEED; None leaves it. Without `demos` the lessons' cells that no exercise
-    builds on are left out, as in grading. Returns the outcome and the executed notebook (None if it did not run to the end). A copy is left in build/runs/ for a look at what failed.
+    builds on are left out, as in grading. Returns the outcome and the executed notebook (None if it did not run
+    to the end). A copy is left in build/runs/ for a look at what failed.
     Raises LabsError if there is no notebook to run.
     """
     path = course.solution_file(root, module.name)

@@ -76,11 +76,14 @@ def memory(inside: Iterable[Member], limit: int) -> int:
     each command so, and a server's gigabytes would count twice. Several looks in a row, as that state lasts a millisecond.
     """
     inside = list(inside)
-    used = sum(member.resident for member in inside)
+    used = 0
     for _ in range(LOOKS):
-        if used <= limit:
+        used = sum(member.resident for member in inside)
+        if used > limit:
+            used = sum(map(_proportional, inside))
+        if used <= limit or not inside:
             break
-        used = sum(map(_proportional, inside))
+        inside = members(inside[0].pid)  # anew: who forks and ends would else have gone with its memory
     return used
 
 
@@ -153,8 +156,6 @@ def _proportional(member: Member) -> int:
         for line in Path(f"/proc/{member.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-    except (FileNotFoundError, ProcessLookupError):  # gone, or a zombie: it holds no memory any more
-        return 0
     except (OSError, ValueError):
         pass
     return member.resident

@@ -7,8 +7,8 @@ from pathlib import Path
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.preprocessors import Execute
 
-from grader.autograde import JudgeSubmission, RestoreMetadata
-from grader.preprocessors import CleanMetadata, GradeByVerdict
+from grader.classroom.autograde import JudgeSubmission, RestoreMetadata
+from grader.course.preprocessors import CleanMetadata, GradeByVerdict
 
 # nbgrader's loader defines it; traitlets' function of that name is another one, whose settings are lost.
 c = get_config()  # noqa: F821

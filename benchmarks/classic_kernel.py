@@ -14,8 +14,10 @@ from pyspark.sql.classic.dataframe import DataFrame
 
 import labs_lib
 from benchmarks import notebook
-from labs_lib import checker, registry, spark_ui
+from labs_lib import registry
+from labs_lib.checking import checker
 from labs_lib.engine import session
+from labs_lib.measuring import spark_ui
 
 
 def install() -> None:

@@ -15,15 +15,17 @@ from benchmarks import classroom, ground
 from benchmarks.classroom import NAME
 from benchmarks.figures import Figure, Result
 from benchmarks.ground import Ground
-from grader import class_report, course, submission
-from grader.class_report import Result as Graded
-from grader.notebook import read
-from grader.reference import seed_of
-from grader.submission import Patience
-from grader.workbox import prepare
+from grader.classroom import class_report
+from grader.classroom.class_report import Result as Graded
+from grader.course import paths
+from grader.course.notebook import read
+from grader.judging import submission
+from grader.judging.reference import seed_of
+from grader.judging.submission import Patience
+from grader.sandbox.workbox import prepare
 from labs_lib import registry
+from labs_lib.checking.verdict import Verdict
 from labs_lib.errors import LabsError
-from labs_lib.verdict import Verdict
 
 CLASS_TARGET, CONSTANCY_TARGET, REPORT_TARGET, SANDBOX_TARGET = 4.0, 0.1, 10.0, 1.1  # issue 4, "Speed"
 FEW, MANY = 5, 50  # submissions, for the cost of one in a small and in a large class
@@ -135,7 +137,7 @@ def _class(place: Ground, submissions: int) -> tuple[float, float]:
 def _make_ready(place: Ground, root: Path, environment: dict[str, str]) -> float:
     code = (
         "from pathlib import Path; from grader import batch, course; root = Path.cwd(); "
-        f"batch.make_ready(root, course.chosen(root, {NAME!r})[0], batch.patience_of(root))"
+        f"batch.make_ready(root, paths.chosen(root, {NAME!r})[0], batch.patience_of(root))"
     )
     began = time.monotonic()
     folder = place.fresh("ready")
@@ -191,10 +193,10 @@ def _sandbox(place: Ground) -> tuple[float, float]:
     """Seconds of one run of the solution's exercises in the sandbox and without: medians of two each, in turn."""
     root = place.fresh("sandbox") / "course"
     classroom.module_1(root)
-    module = course.chosen(root, NAME)[0]
+    module = paths.chosen(root, NAME)[0]
     seed = seed_of(root, NAME)
     data = prepare(seed, TABLES)
-    notebook = read(course.solution_file(root, NAME))
+    notebook = read(paths.solution_file(root, NAME))
     seconds: dict[bool, list[float]] = {True: [], False: []}
     for protected in (True, False, False, True):
         with submission.run(notebook, module, seed, data, protected, Patience()) as ran:

@@ -20,10 +20,10 @@ from benchmarks.busy import Interval
 from benchmarks.figures import Figure, Result
 from benchmarks.ground import ROOT, Ground
 from benchmarks.notebook import MODULE
-from grader import course
-from grader.execute import run_solution
-from grader.notebook import VERDICT_MIME, Place, place_of, role_of
-from grader.outcome import Failure, StepRun
+from grader.course import paths
+from grader.course.notebook import VERDICT_MIME, Place, place_of, role_of
+from grader.rehearsal.execute import run_solution
+from grader.rehearsal.outcome import Failure, StepRun
 from labs_lib import registry
 from labs_lib.engine import server
 from labs_lib.errors import LabsError
@@ -91,9 +91,9 @@ def _run(place: Ground) -> Run:
     server.stop()
     module = registry.module(MODULE)
     root = place.fresh("course")  # a course of its own: build/runs of the real one is others' too
-    target = course.solution_file(root, MODULE)
+    target = paths.solution_file(root, MODULE)
     target.parent.mkdir(parents=True)
-    shutil.copyfile(course.solution_file(ROOT, MODULE), target)
+    shutil.copyfile(paths.solution_file(ROOT, MODULE), target)
     workspace = place.fresh("workspace")
     began = time.time()
     outcome, executed = run_solution(root, module, 0, workspace, _Silent())

@@ -13,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from grader import course
 from grader.console import Progress, countdown, summary, tell_result
-from grader.drift import drift
-from grader.outcome import Failure, Outcome
-from grader.report import write_report
-from grader.run import build_module, check_module, write_expected
-from grader.sandbox import FLAG
+from grader.course import paths
+from grader.course.drift import drift
+from grader.rehearsal.outcome import Failure, Outcome
+from grader.rehearsal.report import write_report
+from grader.rehearsal.run import build_module, check_module, write_expected
+from grader.sandbox.runner import FLAG
 from labs_lib.errors import LabsError
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ def check(
         console.print(f"Seed {used} (repeat with: grader check --seed {used})", highlight=False)
         outcomes: list[Outcome] = []
         unwritten: list[str] = []
-        for each in course.chosen(folder, module):
+        for each in paths.chosen(folder, module):
             if not each.written:
                 unwritten.append(each.name)
                 console.print(f"{each.name} not yet written", style="dim", highlight=False)
@@ -69,10 +69,10 @@ def build(
     """Build the instructor notebooks from solutions/*.py, and the learner notebooks from them."""
     with _session(root) as (folder, console, progress):
         failures: list[Failure] = []
-        for each in course.chosen(folder, module):
+        for each in paths.chosen(folder, module):
             if each.written:
                 failures += build_module(folder, each, execute, progress)
-                for path in (course.solution_file(folder, each.name), course.learner_file(folder, each.name)):
+                for path in (paths.solution_file(folder, each.name), paths.learner_file(folder, each.name)):
                     console.print(f"Built {path.relative_to(folder)}", highlight=False)
         _end(console, failures)
 
@@ -96,14 +96,14 @@ def grade(
 ) -> None:
     """Grade a class: everything in submitted/, into nbgrader's gradebook, with a report. Goes on where it was stopped."""
     # Here, because these bring nbgrader's database and Spark's client along.
-    from grader import batch, class_report
-    from grader.workbox import WITHOUT_SANDBOX
+    from grader.classroom import batch, class_report
+    from grader.sandbox.workbox import WITHOUT_SANDBOX
 
     if no_sandbox:
         os.environ[WITHOUT_SANDBOX] = "1"
     with _session(root) as (folder, console, progress):
         progress.status.stop()
-        chosen = course.chosen(folder, module)[0]
+        chosen = paths.chosen(folder, module)[0]
         submissions, results = batch.collect(folder, chosen, student or [])
         for refused in results:
             tell_result(console, refused)
@@ -141,7 +141,7 @@ def drift_command(root: Root = None) -> None:
 def expected(module: ModuleName = None, root: Root = None) -> None:
     """Run the solutions with seed 0 and store their answers' digests in datasets/expected/."""
     with _session(root) as (folder, console, progress):
-        for each in course.chosen(folder, module):
+        for each in paths.chosen(folder, module):
             if each.written:
                 path = write_expected(folder, each, progress)
                 console.print(f"Wrote {path.relative_to(folder)}", highlight=False)
@@ -152,7 +152,7 @@ def _session(root: Path | None) -> Iterator[tuple[Path, Console, Progress]]:
     """Give a command its folder and console; turn a LabsError or Ctrl-C into a line and an exit code."""
     console = Console()
     try:
-        folder = root.resolve() if root else course.find_root()
+        folder = root.resolve() if root else paths.find_root()
         with console.status("Starting") as status:
             yield folder, console, Progress(console, status)
     except LabsError as error:

@@ -12,9 +12,9 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from grader.class_report import Result
-from grader.notebook import Place
-from grader.outcome import Failure, Outcome, StepRun
+from grader.classroom.class_report import Result
+from grader.course.notebook import Place
+from grader.rehearsal.outcome import Failure, Outcome, StepRun
 
 
 class Progress:

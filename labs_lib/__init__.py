@@ -7,17 +7,17 @@ from typing import Any
 
 _HOMES = {
     "LabsError": "labs_lib.errors",
-    "bars": "labs_lib.plots",
-    "check": "labs_lib.checker",
-    "measure": "labs_lib.spark_ui",
+    "bars": "labs_lib.measuring.plots",
+    "check": "labs_lib.checking.checker",
+    "measure": "labs_lib.measuring.spark_ui",
     "open_lab": "labs_lib.lab",
-    "outline": "labs_lib.spark_ui",
-    "plan_graph": "labs_lib.plots",
-    "progress": "labs_lib.progress_file",
-    "ranges": "labs_lib.plots",
+    "outline": "labs_lib.measuring.spark_ui",
+    "plan_graph": "labs_lib.measuring.plots",
+    "progress": "labs_lib.checking.progress_file",
+    "ranges": "labs_lib.measuring.plots",
     "run_pipeline": "labs_lib.pipelines",
     "spark_conf": "labs_lib.engine.session",
-    "table_with_a_past": "labs_lib.past",
+    "table_with_a_past": "labs_lib.optimization.past",
     "write_pipeline": "labs_lib.pipelines",
 }
 __all__ = sorted(_HOMES)

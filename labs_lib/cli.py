@@ -140,8 +140,8 @@ def progress(
     workspace: Annotated[Path | None, typer.Option(help="Folder of the learner's workspace.")] = None,
 ) -> None:
     """Show which steps are solved."""
-    from labs_lib import cards
-    from labs_lib.progress_file import load
+    from labs_lib.checking import cards
+    from labs_lib.checking.progress_file import load
 
     place = workspace or (settings.workspace() if "LABS_WORKSPACE" in os.environ else ROOT / "work" / ".labs")
     console.print(cards.progress_text(load(place), registry.modules()), highlight=False)

@@ -119,7 +119,7 @@ def open_lab(module: str, seed: int = 0) -> Lab:
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     _same_seed(folder, seed)
     spark = session.connection().spark
-    lab = Lab(module, seed, folder, _use_database(spark, module.split("_", 1)[1], folder / "tables"))
+    lab = Lab(module, seed, folder, _use_database(spark, registry.room(module), folder / "tables"))
     _attach(lab, spark)
     if _current is None:
         session.on_connect(_reopen)
@@ -138,7 +138,7 @@ def current() -> Lab:
 
 def _reopen(spark: SparkSession) -> None:
     if _current is not None:
-        _use_database(spark, _current.module.split("_", 1)[1], _current.tables)
+        _use_database(spark, registry.room(_current.module), _current.tables)
         _attach(_current, spark)
 
 

@@ -96,6 +96,11 @@ def module(name: str, registry: Registry | None = None) -> Module:
     return known[name]
 
 
+def room(module_name: str) -> str:
+    """Return the name of a module's room in `labs_lib`, which is the module's without its number: `patterns` of `02_patterns`."""
+    return module_name.split("_", 1)[1]
+
+
 def steps(of: Module | Registry) -> Iterator[Step]:
     """Yield the steps of a module or of the whole course, in order."""
     for each in of.modules if isinstance(of, Registry) else (of,):

@@ -11,20 +11,20 @@ import pandas as pd
 import pytest
 
 from labs_lib.arguments import callable_with, checked, plain_name
-from labs_lib.cdc import create_auto_cdc_flow
-from labs_lib.checkpoint_log import batches, forget_last_batch
-from labs_lib.deliveries import play_deliveries
 from labs_lib.errors import LabsError
-from labs_lib.expectations import expect, write_checked
-from labs_lib.feeds import captured, dirty_sales, sales_batches, sales_files
-from labs_lib.feeds.sales_events import SalesFeed, sales_feed
-from labs_lib.flaky_service import FlakyService, ManualClock
 from labs_lib.lab import Lab
+from labs_lib.measuring.reads import rows_read
+from labs_lib.patterns.cdc import create_auto_cdc_flow
+from labs_lib.patterns.checkpoint_log import batches, forget_last_batch
+from labs_lib.patterns.deliveries import play_deliveries
+from labs_lib.patterns.expectations import expect, write_checked
+from labs_lib.patterns.feeds import captured, dirty_sales, sales_batches, sales_files
+from labs_lib.patterns.feeds.sales_events import SalesFeed, sales_feed
+from labs_lib.patterns.flaky_service import FlakyService, ManualClock
+from labs_lib.patterns.streams import forget_stream, run_stream
+from labs_lib.patterns.watermarks import replay
+from labs_lib.patterns.writers import interleave
 from labs_lib.pipelines import run_pipeline, write_pipeline
-from labs_lib.reads import rows_read
-from labs_lib.streams import forget_stream, run_stream
-from labs_lib.watermarks import replay
-from labs_lib.writers import interleave
 
 BAD: dict[str, Callable[[Any], object]] = {
     "run_stream .*`writer`": lambda lab: run_stream(lab, "s", pd.DataFrame()),

@@ -8,11 +8,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from grader import course
-from grader.build import write_solution
-from grader.notebook import Place
-from grader.outcome import Failure, StepRun
-from grader.run import build_module, write_expected
+from grader.course import paths
+from grader.course.build import write_solution
+from grader.course.notebook import Place
+from grader.rehearsal.outcome import Failure, StepRun
+from grader.rehearsal.run import build_module, write_expected
 from labs_lib.registry import Module
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -85,14 +85,14 @@ def make(root: Path) -> Module:
     """Make a course in `root` with its source and an instructor notebook that was never run; return the module."""
     files = {
         root / "labs_lib" / "registry.toml": registry_text(),
-        course.source_file(root, NAME): source_text(),
+        paths.source_file(root, NAME): source_text(),
     }
     for path, text in files.items():
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
     for name in ("nbgrader_config.py", "nbval_sanitize.cfg"):
         shutil.copyfile(REPOSITORY / name, root / name)
-    module = course.chosen(root, NAME)[0]
+    module = paths.chosen(root, NAME)[0]
     write_solution(root, module)
     return module
 
@@ -140,4 +140,4 @@ def _finished() -> tempfile.TemporaryDirectory[str]:
 def finished(root: Path) -> Module:
     """Copy a course that is built, executed and has its digests to `root`; return its module."""
     shutil.copytree(_finished().name, root, dirs_exist_ok=True)
-    return course.chosen(root, NAME)[0]
+    return paths.chosen(root, NAME)[0]

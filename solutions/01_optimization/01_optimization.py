@@ -40,8 +40,8 @@ from pyspark.sql import functions as F
 
 from labs_lib import bars, check, measure, open_lab, outline, plan_graph, progress, ranges, run_pipeline
 from labs_lib import spark_conf, table_with_a_past, write_pipeline
-from labs_lib.delta_log import file_ranges
-from labs_lib.layout import files_opened
+from labs_lib.measuring.delta_log import file_ranges
+from labs_lib.measuring.layout import files_opened
 
 lab = open_lab("01_optimization", seed=SEED)
 spark = lab.spark

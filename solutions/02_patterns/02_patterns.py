@@ -49,19 +49,19 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
 from labs_lib import bars, check, measure, open_lab, progress, run_pipeline, spark_conf, write_pipeline
-from labs_lib.cdc import create_auto_cdc_flow, drop_auto_cdc_flow
-from labs_lib.checkpoint_log import batches, forget_last_batch
-from labs_lib.deliveries import play_deliveries
-from labs_lib.expectations import ExpectationFailed, expect, expect_or_drop, expect_or_fail, rule_counts, write_checked
-from labs_lib.faults import killing, rehearse
-from labs_lib.feeds import captured, deliveries, dimension, dirty_sales, sales_batches, sales_files
-from labs_lib.feeds.sales_events import sales_feed
-from labs_lib.flaky_service import CircuitOpen, FlakyService, ManualClock, Outage
-from labs_lib.plots import BLUE, GREEN, GREY, ORANGE, figure, show
-from labs_lib.reads import rows_read
-from labs_lib.streams import forget_stream, run_stream
-from labs_lib.watermarks import replay
-from labs_lib.writers import interleave
+from labs_lib.patterns.cdc import create_auto_cdc_flow, drop_auto_cdc_flow
+from labs_lib.patterns.checkpoint_log import batches, forget_last_batch
+from labs_lib.patterns.deliveries import play_deliveries
+from labs_lib.patterns.expectations import ExpectationFailed, expect, expect_or_drop, expect_or_fail, rule_counts, write_checked
+from labs_lib.patterns.faults import killing, rehearse
+from labs_lib.patterns.feeds import captured, deliveries, dimension, dirty_sales, sales_batches, sales_files
+from labs_lib.patterns.feeds.sales_events import sales_feed
+from labs_lib.patterns.flaky_service import CircuitOpen, FlakyService, ManualClock, Outage
+from labs_lib.measuring.plots import BLUE, GREEN, GREY, ORANGE, figure, show
+from labs_lib.measuring.reads import rows_read
+from labs_lib.patterns.streams import forget_stream, run_stream
+from labs_lib.patterns.watermarks import replay
+from labs_lib.patterns.writers import interleave
 
 lab = open_lab("02_patterns", seed=SEED)
 spark = lab.spark
@@ -314,7 +314,7 @@ check("2a.1")
 #
 # For silver, Spark 4.2's pipelines do have a function `create_auto_cdc_flow`. It keeps type 1 only, and it wants a target whose format takes row-level
 # operations through Spark's own interface; Delta brings its own MERGE, and the flow ends with `AUTOCDC_TARGET_DOES_NOT_SUPPORT_MERGE`. So
-# `labs_lib.cdc` has the function with the main arguments of the one on Databricks, over a stream with foreachBatch and MERGE, for types 1 and 2. Six
+# `labs_lib.patterns.cdc` has the function with the main arguments of the one on Databricks, over a stream with foreachBatch and MERGE, for types 1 and 2. Six
 # changes for two customers show it:
 
 # %% tags=["demo"]
@@ -1146,7 +1146,7 @@ check("2b.1")
 # | **fail** | stops the run; the target stays as it was | what must not happen: a key that is NULL, a feed of another currency |
 #
 # Databricks calls these *expectations*: decorators on the functions of a pipeline. Spark 4.2's own declarative pipelines have none.
-# `labs_lib.expectations` has them under the same names: `expect`, `expect_or_drop`, `expect_or_fail`, and `expect_all`, `expect_all_or_drop`,
+# `labs_lib.patterns.expectations` has them under the same names: `expect`, `expect_or_drop`, `expect_or_fail`, and `expect_all`, `expect_all_or_drop`,
 # `expect_all_or_fail` for a dict of rules.
 
 # %% tags=["demo"]
@@ -1207,7 +1207,7 @@ lab.drop("known_products", "known_products_quality", "known_products_runs")
 described = """
 from pyspark import pipelines as dp
 from pyspark.sql import SparkSession
-from labs_lib.expectations import expect, expect_or_drop, rule_counts
+from labs_lib.patterns.expectations import expect, expect_or_drop, rule_counts
 
 spark = SparkSession.active()
 

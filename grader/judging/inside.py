@@ -1,0 +1,96 @@
+"""Runs a submitted notebook inside its sandbox: the Spark server first, then cell by cell, whatever they raise.
+
+Called as `python -I inside.py NOTEBOOK EXECUTED CELL_TIMEOUT`; it imports the learners' packages only. The executed
+notebook is written after each code cell, so a run that is cut short leaves what it had. This program shares a user
+with the learner's code and everything it writes may be forged: nobody outside believes it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+
+from labs_lib.engine import server
+from labs_lib.errors import LabsError
+
+START_TIMEOUT = 120  # seconds for a kernel to come up
+OUTPUTS = 200  # outputs of a cell that are kept
+TEXT = 200_000  # characters of a text output that are kept
+# Sent before the learner's first cell: imports and the session, so that what follows is theirs alone.
+WARM_UP = "import labs_lib.checking.checker, labs_lib.engine.session as _s; _s.connection().spark.range(1).collect(); del _s"
+
+
+class Client(NotebookClient):
+    """nbclient that waits for the Spark server before the first cell and warms the kernel up."""
+
+    server_is_up: threading.Thread
+
+    async def async_start_new_kernel_client(self) -> Any:
+        client = await super().async_start_new_kernel_client()
+        self.server_is_up.join()
+        client.execute(WARM_UP, silent=True, store_history=False)
+        return client
+
+
+def main(notebook: Path, executed: Path, cell_timeout: int) -> None:
+    """Run `notebook` in the workspace and leave it with its outputs at `executed`."""
+    failure: list[str] = []
+
+    def start() -> None:
+        try:
+            server.ensure()
+        except LabsError as error:
+            failure.append(str(error))
+
+    nb = nbformat.read(notebook, as_version=4)
+    workspace = Path(os.environ["LABS_WORKSPACE"])
+    workspace.mkdir(parents=True, exist_ok=True)
+
+    def keep(cell: NotebookNode, **_: Any) -> None:
+        cell.outputs = [_trimmed(output) for output in cell.outputs[:OUTPUTS]]
+        scratch = executed.with_suffix(".tmp")
+        nbformat.write(nb, scratch)
+        scratch.replace(executed)
+
+    client = Client(
+        nb,
+        kernel_name="python3",
+        timeout=cell_timeout,
+        startup_timeout=START_TIMEOUT,
+        allow_errors=True,
+        interrupt_on_timeout=True,
+        error_on_timeout={
+            "ename": "CellTimeoutError",
+            "evalue": f"The cell ran for more than {cell_timeout} s and was interrupted.",
+            "traceback": [],
+        },
+        resources={"metadata": {"path": str(workspace)}},
+        extra_arguments=["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:"],
+        on_cell_executed=keep,
+    )
+    client.server_is_up = threading.Thread(target=start)  # beside the kernel's own start
+    client.server_is_up.start()
+    try:
+        client.execute()
+    except DeadKernelError:
+        sys.exit("The kernel ended before the notebook did; the cells after that were not run.")
+    if failure:
+        sys.exit(failure[0])
+
+
+def _trimmed(output: NotebookNode) -> NotebookNode:
+    if output.output_type == "stream" and len(output.text) > TEXT:
+        output.text = output.text[:TEXT] + "\n... the rest is left out ..."
+    return output
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

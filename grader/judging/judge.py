@@ -1,0 +1,287 @@
+"""Has submissions' evidence judged in a sandbox of the judge's own and brings the verdicts back.
+
+What a plan or a table does to the judge's process hurts that submission only: the step at which the judge ends gets no
+points, and another judge takes the steps after it. A judge goes on to the next submission, whose engine is warm then,
+unless it met something that had to be refused: then nobody meets that judge again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self, get_args
+
+import grader
+from grader.judging.submission import Patience, Ran
+from grader.sandbox.runner import Ended, Limits
+from grader.sandbox.workbox import Workbox, workbox
+from grader.vetting import Rejected, read_json
+from grader.vetting.files import shown
+from labs_lib import registry
+from labs_lib.checking.verdict import Finding, Status, Verdict
+from labs_lib.errors import LabsError
+from labs_lib.registry import Module, Step
+
+STARTS = 3  # of a judge for one submission
+SERVES = 25  # submissions, before a judge is replaced all the same
+MEMORY = 5 * 2**30  # bytes, of the judge's sandbox
+START = 60.0  # seconds that a judge may take for a submission beside its steps
+LOOK_EVERY = 0.1  # seconds between looks at whether the judge is done
+RESULT_BYTES = 32 * 2**20
+SENTENCE = 2000  # characters of any text in a verdict
+
+Found = dict[str, tuple[Verdict, dict[str, Any] | None]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict on each step, and the evidence as the judge saw it (the solution's becomes the reference)."""
+
+    verdicts: tuple[Verdict, ...]
+    evidence: Mapping[str, dict[str, Any]]
+    problems: tuple[str, ...]  # sentences about the run of the judge itself
+
+
+class Judges:
+    """A judge that is kept from one submission to the next, and replaced when need be. A context manager."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._judge: _Judge | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the judge, if there is one, and remove its box."""
+        self._judge = None
+        self._stack.close()
+
+    def judge(
+        self,
+        ran: Ran,
+        module: Module,
+        seed: int,
+        reference: Mapping[str, dict[str, Any]] | None,
+        course_tables: Sequence[str],
+        data: Sequence[Path],
+        protected: bool,
+        patience: Patience,
+    ) -> Judged:
+        """Judge what a run left. `reference` is the solution's evidence by step; None when the solution itself is judged.
+
+        Raises LabsError if no sandbox can be set up; whatever the evidence holds gives a verdict.
+        """
+        steps = list(registry.steps(module))
+        found: Found = {}
+        problems: list[str] = []
+        for _ in range(STARTS):
+            pending = [step for step in steps if step.id not in found]
+            if not pending:
+                break
+            judge = self._ready(tuple(data), protected)
+            plan = {
+                "module": module.name,
+                "seed": seed,
+                "course_tables": list(course_tables),
+                "steps": [step.id for step in pending],
+                "patience": patience.step,
+                "solved": [name for name, (verdict, _) in found.items() if verdict.passed],
+            }
+            refused = judge.hand_in(ran, plan, reference)
+            problems += [sentence for sentence in refused if sentence not in problems]
+            ended = judge.wait(START + patience.judging)
+            found |= judge.results(pending)
+            left = [step for step in pending if step.id not in found]
+            if left or refused or not judge.goes_on():
+                self.close()
+            if left:
+                problems.append(f"Judging step {left[0].id} ended the judge: {_why(ended)}")
+                found[left[0].id] = (
+                    _unjudged(left[0], f"Judging this answer took too much. {_why(ended)}"),
+                    None,
+                )
+        for step in steps:
+            found.setdefault(
+                step.id, (_unjudged(step, "The answers before used up the judge's patience."), None)
+            )
+        return Judged(
+            tuple(found[step.id][0] for step in steps),
+            {step.id: evidence for step in steps if (evidence := found[step.id][1]) is not None},
+            tuple(problems),
+        )
+
+    def _ready(self, data: tuple[Path, ...], protected: bool) -> _Judge:
+        if self._judge is not None and not self._judge.can_take(data, protected):
+            self.close()
+        if self._judge is None:
+            programs = [Path(grader.__file__).resolve().parent]
+            box = self._stack.enter_context(workbox(data, programs, protected))
+            self._judge = _Judge(box, data)
+            self._stack.callback(self._judge.end)
+        return self._judge
+
+
+class _Judge:
+    """One judge's process and box. Submission n is handed in at inbox/n and its results are out/n/<step>.json."""
+
+    def __init__(self, box: Workbox, data: tuple[Path, ...]) -> None:
+        self._box, self._data = box, data
+        self._number = -1
+        self._stop = threading.Event()
+        self._ended: Ended | LabsError | None = None
+        (box.path / "out").mkdir()
+        # A thread, because the sandbox is watched from this process for as long as it lives.
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def can_take(self, data: tuple[Path, ...], protected: bool) -> bool:
+        """Whether this judge still works, and with those tables."""
+        return self._thread.is_alive() and (self._data, self._box.sandboxed) == (data, protected)
+
+    def hand_in(
+        self, ran: Ran, plan: dict[str, Any], reference: Mapping[str, dict[str, Any]] | None
+    ) -> list[str]:
+        """Copy what a run left to where the judge looks for it; returns a sentence for what could not be taken."""
+        self._number += 1
+        folder = self._box.inbox / f".{self._number}"
+        folder.mkdir()
+        problems = []
+        try:
+            ran.take_evidence(folder / "evidence")
+        except Rejected as refusal:
+            (folder / "evidence").mkdir()
+            problems.append(f"The evidence was refused: {refusal}")
+        refused = ran.take_tables(folder / "tables")
+        (folder / "plan.json").write_text(json.dumps({**plan, "refused": refused}))
+        (folder / "reference.json").write_text(json.dumps(reference or {}))
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # the judge's user is another one
+        folder.rename(self._box.inbox / str(self._number))
+        return [*problems, *refused.values()]
+
+    def wait(self, seconds: float) -> Ended | None:
+        """Return when the judge is through with what was handed in (None), or has ended. Raises LabsError.
+
+        A judge that takes longer is ended.
+        """
+        deadline = time.monotonic() + seconds
+        while self._thread.is_alive() and not self._done.exists():
+            if time.monotonic() > deadline:
+                self.end()
+            time.sleep(LOOK_EVERY)
+        shutil.rmtree(self._box.inbox / str(self._number))
+        if self._thread.is_alive():
+            return None
+        if isinstance(self._ended, LabsError):
+            raise self._ended
+        return self._ended
+
+    def results(self, steps: Sequence[Step]) -> Found:
+        """The verdicts and evidence that the judge wrote, held to what a verdict on that step may be."""
+        found: Found = {}
+        for step in steps:
+            path = self._box.path / "out" / str(self._number) / f"{step.id}.json"
+            if path.is_file():
+                try:
+                    raw = read_json(path, RESULT_BYTES, 60)
+                    found[step.id] = (verdict_from(raw["verdict"], step), raw["evidence"])
+                except (Rejected, KeyError, TypeError, ValueError) as error:
+                    found[step.id] = (_unjudged(step, f"The judge's result can't be read: {error}"), None)
+        return found
+
+    def goes_on(self) -> bool:
+        """Whether the judge may take another submission: it met nothing odd and is not at the end of its service."""
+        try:
+            clean = read_json(self._done, 100, 2) == {"clean": True}
+        except Rejected:
+            clean = False
+        return clean and self._thread.is_alive() and self._number + 1 < SERVES
+
+    def end(self) -> None:
+        """End the judge and wait until it is gone."""
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def _done(self) -> Path:
+        return self._box.path / "out" / str(self._number) / "done.json"
+
+    def _run(self) -> None:
+        command = [sys.executable, "-m", "grader.judging.judge_inside", str(self._box.inbox)]
+        limits = Limits(memory=MEMORY, wall=float("inf"))  # each submission has its own time
+        try:
+            self._ended = self._box.run(command, limits, stop=self._stop)
+        except LabsError as error:
+            self._ended = error
+
+
+def verdict_from(raw: Mapping[str, Any], step: Step) -> Verdict:
+    """A verdict from JSON, held to the step's own title, points and hints. Raises ValueError if it is none.
+
+    The judge's process reads hostile data, so its word is checked as well.
+    """
+    points = float(raw["points"])
+    status: Status = raw["status"]
+    if (
+        not 0 <= points <= step.points
+        or status not in get_args(Status)
+        or (status == "pass") != (points == step.points)
+    ):
+        raise ValueError(f"{points:g} points and {status!r} are no verdict on step {step.id}")
+    findings = tuple(
+        Finding(
+            _text(each["name"]),
+            bool(each["ok"]),
+            _text(each["expected"]),
+            _text(each["found"]),
+            _text(each["look"]),
+        )
+        for each in raw["findings"]
+    )
+    hints = step.hints if status != "pass" and raw["hints"] else ()
+    return Verdict(
+        step.id,
+        step.title,
+        status,
+        points,
+        step.points,
+        _text(raw["sentence"]),
+        findings,
+        hints,
+        float(raw["seconds"]),
+    )
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """What verdict_from reads."""
+    return asdict(verdict)
+
+
+def _text(value: Any) -> str:
+    return shown(str(value), SENTENCE)
+
+
+def _why(ended: Ended | None) -> str:
+    if ended is None:
+        return "It left no verdict."
+    if ended.returncode == 124 or ended.reason == "stopped":
+        return "It ran longer than an answer may."
+    if ended.returncode in (None, 0):
+        return ended.sentence
+    last = ended.output.strip().splitlines()[-1:] or [""]
+    return f"{ended.sentence} {shown(last[0], 300)}".strip()
+
+
+def _unjudged(step: Step, sentence: str) -> Verdict:
+    return Verdict(step.id, step.title, "fail", 0, step.points, sentence, hints=step.hints)

@@ -1,0 +1,243 @@
+"""Judges submissions' evidence, one after the other, in a process and a sandbox of the judge's own.
+
+Called as `python -m grader.judging.judge_inside INBOX` in the box. A submission is a folder INBOX/<n>, n = 0, 1, ..., with
+`plan.json` (what to judge), `evidence`, `tables` and `reference.json` (the solution's evidence; empty when the solution
+itself is judged). Writes `out/<n>/<step>.json` after each step and `out/<n>/done.json` at the end. The check functions
+are the notebook's own, the server is one that no learner's code has run on.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import pyspark.sql.connect.proto as proto
+from pyspark.errors import PySparkException
+
+import datasets
+from grader.vetting import TRUSTED_SERVER_CONF, Rejected, check_table
+from grader.vetting.admit import admit, taken_over
+from labs_lib import lab, registry, settings
+from labs_lib.checking.checker import blame_earlier_step, examine, judge
+from labs_lib.checking.evidence import Evidence, Unusable
+from labs_lib.checking.observer import Measured, Observer
+from labs_lib.checking.verdict import Status, Verdict
+from labs_lib.engine import session
+from labs_lib.errors import LabsError, first_line
+from labs_lib.registry import Step
+
+HUNG = 124  # exit code after a step that took too long; timeout(1)'s own
+IDLE = 1800.0  # seconds without a submission after which the judge ends by itself
+LOOK_EVERY = 0.05  # seconds between looks into the inbox
+
+_MEASURED: Measured = {}
+
+
+@dataclass
+class Court:
+    """One submission's tables and the lab that they are laid in, once a step needs an engine.
+
+    `clean` tells whether nothing of it had to be refused and nothing unforeseen happened.
+    """
+
+    module: str
+    seed: int
+    course_tables: list[str]
+    folder: Path
+    refused: dict[str, str] = field(default_factory=dict)
+    is_open: bool = False
+    clean: bool = True
+
+    def enter(self, evidence: Evidence) -> lab.Lab:
+        """A lab in a session that nobody has used, with the settings and temporary views of that evidence."""
+        if not self.is_open:
+            self._lay_own_tables()
+        session.close()
+        opened = lab.open_lab(self.module, seed=self.seed)
+        if not self.is_open:
+            for name in self.course_tables:
+                opened.load(name)
+            self.is_open = True
+        for name, value in taken_over(evidence.conf).items():
+            opened.spark.conf.set(name, value)
+        for text in evidence.views:
+            command = proto.Command.FromString(base64.b64decode(text))
+            try:
+                opened.spark.client.execute_command(command)
+            except PySparkException:
+                continue  # a view over what is gone: a plan that needs it will say so
+        return opened
+
+    def table_of(self, step: Step) -> None:
+        """Raises Rejected if a table that the step answers with was refused."""
+        for answer in step.answers:
+            if answer.kind == "table" and (sentence := self.refused.get(answer.name.lower())):
+                raise Rejected(sentence)
+
+    def leave(self) -> None:
+        """Take the submission's tables, views and caches off the server."""
+        if self.is_open:
+            session.close()
+            opened = lab.open_lab(self.module, seed=self.seed)
+            opened.spark.catalog.clearCache()
+            opened.spark.sql("USE default")
+            opened.spark.sql(f"DROP DATABASE {opened.database} CASCADE")
+            session.close()
+        shutil.rmtree(settings.workspace(), ignore_errors=True)
+
+    def _lay_own_tables(self) -> None:
+        own = settings.workspace() / self.module / "tables"
+        own.mkdir(parents=True)
+        for folder in sorted(self.folder.iterdir()):
+            if not (folder / "_delta_log").is_dir():
+                continue  # a Parquet table of a lesson, which no check reads
+            try:
+                check_table(folder)
+                shutil.copytree(folder, own / folder.name)
+            except Rejected as refusal:
+                self.clean = False
+                self.refused[folder.name] = f"The table {folder.name} was refused: {refusal}"
+
+
+def main(box: Path, inbox: Path) -> None:
+    """Judge submission after submission, until none comes any more."""
+    settings.SPARK_CONF.update(TRUSTED_SERVER_CONF)
+    number = 0
+    while _comes(inbox / str(number)):
+        # A folder of its own: nothing that the engine remembers of one submission's files fits another's.
+        os.environ["LABS_WORKSPACE"] = str(box / "workspace" / str(number))
+        out = box / "out" / str(number)
+        out.mkdir()
+        clean = _judge_steps(inbox / str(number), out)
+        _write(out / "done.json", {"clean": clean})
+        number += 1
+
+
+def _comes(folder: Path) -> bool:
+    deadline = time.monotonic() + IDLE
+    while not folder.is_dir():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_EVERY)
+    return True
+
+
+def _judge_steps(folder: Path, out: Path) -> bool:
+    """Judge the steps that the plan names, in order; tells whether the submission was clean."""
+    plan = json.loads((folder / "plan.json").read_text())
+    court = Court(plan["module"], plan["seed"], plan["course_tables"], folder / "tables", plan["refused"])
+    reference = _reference(folder / "reference.json")
+    solved = set(plan["solved"])
+    for name in plan["steps"]:
+        step = registry.step(name)
+        # A thread of its own, because a query without end can't be left from within.
+        watchdog = threading.Timer(plan["patience"], os._exit, [HUNG])
+        watchdog.daemon = True
+        watchdog.start()
+        began = time.perf_counter()
+        verdict, evidence = _judged(step, folder / "evidence" / f"{name}.json", court, reference.get(name))
+        watchdog.cancel()
+        verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - began)
+        solved |= {name} if verdict.passed else set()
+        _write(
+            out / f"{name}.json",
+            {"verdict": asdict(verdict), "evidence": asdict(evidence) if evidence else None},
+        )
+    court.leave()
+    return court.clean
+
+
+def _write(path: Path, value: object) -> None:
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(value))
+    scratch.replace(path)
+
+
+def _reference(path: Path) -> dict[str, Evidence]:
+    stored = json.loads(path.read_text())
+    return {
+        name: Evidence(**{**each, "views": tuple(each["views"]), "missing": ()})
+        for name, each in stored.items()
+    }
+
+
+def _judged(step: Step, path: Path, court: Court, given: Evidence | None) -> tuple[Verdict, Evidence | None]:
+    if not path.exists():
+        return _nothing(
+            step, "unanswered", "There is no evidence: the check cell did not run to its end."
+        ), None
+    try:
+        evidence = admit(step, path, court.seed, given)
+        if not (evidence.missing or evidence.problems):
+            evidence = _examined(step, evidence, given, court)
+        return judge(step, evidence, given.digests if given else None), evidence
+    except Rejected as refusal:
+        court.clean = False
+        return _nothing(step, "fail", str(refusal)), None
+    except (
+        Exception
+    ) as error:  # whatever a crafted answer makes a check raise costs that step and nothing else
+        court.clean = False
+        return _nothing(
+            step, "fail", f"The answer can't be judged: {type(error).__name__}: {first_line(error)}"
+        ), None
+
+
+def _examined(step: Step, evidence: Evidence, given: Evidence | None, court: Court) -> Evidence:
+    opened = court.enter(evidence)
+    court.table_of(step)
+    evidence = _with_columns(step, evidence, opened)
+    if evidence.problems:
+        return evidence
+    if given is None or not any(answer.given for answer in step.answers):
+        return examine(step, evidence, opened, trusting=False)
+    # What a lesson gives is looked at as the solution had it: a view of the learner's could stand in for its tables.
+    try:
+        digests = Observer(step, evidence, opened, trusting=False).digests()
+    except (LabsError, Unusable, PySparkException) as error:
+        return replace(evidence, problems={"": first_line(error)})
+    # Runs of the course's own on the course's own tables are the same for every learner: measured once.
+    for captured in (given.answers[answer.name] for answer in step.answers if answer.given):
+        if isinstance(captured, dict) and _reads_course_tables_only(captured.get("plan", "")):
+            _MEASURED.setdefault((step.id, captured["plan"]), None)
+    opened = court.enter(given)
+    looked = examine(replace(step, compare=()), evidence, opened, trusting=False, measured=_MEASURED)
+    return replace(looked, digests=digests)
+
+
+def _reads_course_tables_only(plan: str) -> bool:
+    text = str(proto.Plan.FromString(base64.b64decode(plan)))
+    names = re.findall(r'named_table \{\s+unparsed_identifier: "(.*)"', text)
+    return bool(names) and "sql {" not in text and all(name in datasets.TABLES for name in names)
+
+
+def _with_columns(step: Step, evidence: Evidence, opened: lab.Lab) -> Evidence:
+    """DataFrame answers with the columns that this session finds."""
+    answers, problems = dict(evidence.answers), {}
+    observer = Observer(step, evidence, opened, trusting=False)
+    for answer in step.answers:
+        if answer.kind == "dataframe" and not answer.given:
+            try:
+                answers[answer.name] = {
+                    **answers[answer.name],
+                    "columns": observer.frame(answer.name).columns,
+                }
+            except (PySparkException, Unusable) as error:
+                problems[answer.name] = f"Spark can't analyse `{answer.name}`: {first_line(error)}"
+    return replace(evidence, answers=answers, problems=problems)
+
+
+def _nothing(step: Step, status: Status, sentence: str) -> Verdict:
+    return Verdict(step.id, step.title, status, 0, step.points, sentence, hints=step.hints)
+
+
+if __name__ == "__main__":
+    main(Path.cwd(), Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Running the solutions: papermill with a fresh seed, nbval against what is committed, and a report of both."""

@@ -1,0 +1,126 @@
+"""Looking at evidence with an engine: the same code serves the learner's notebook and the grader's judge.
+
+An observation depends on evidence and a lab alone, never on a notebook's variables. In the notebook the lab is the learner's
+own; in the grader it is one that no learner's code has run in, with the tables that came out of the sandbox.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyspark.sql.connect.proto as proto
+from google.protobuf.message import DecodeError
+from pyspark.errors import PySparkException
+from pyspark.sql.connect.dataframe import DataFrame
+from pyspark.sql.connect.plan import CachedRelation
+
+import datasets
+from labs_lib import settings
+from labs_lib.checking import digest
+from labs_lib.checking.evidence import ROW_LIMIT, Evidence, Unusable
+from labs_lib.errors import first_line
+from labs_lib.lab import Lab
+from labs_lib.measuring import delta_log, plans, spark_ui
+from labs_lib.registry import Answer, Step
+
+Measured = dict[tuple[str, str], spark_ui.Run | None]  # by step and plan
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What a check may ask about one step's evidence.
+
+    `trusting` is true where the figures of a run may be looked up by the tag in the evidence; a judge measures the plan again.
+    `measured` has a place for each plan, by step, that need not be measured for every learner anew.
+    """
+
+    step: Step
+    evidence: Evidence
+    lab: Lab
+    trusting: bool = True
+    measured: Measured = field(default_factory=dict)
+
+    def answer(self, name: str) -> Any:
+        """A captured answer, as plain data."""
+        return self.evidence.answers[name]
+
+    def frame(self, name: str) -> DataFrame:
+        """A DataFrame answer, in this lab's session. Raises Unusable if its plan can't be read."""
+        return self._frame(self.answer(name)["plan"])
+
+    def plan(self, name: str) -> plans.Operator:
+        """The physical plan that Spark chooses for a DataFrame answer, before it runs. Raises Unusable if there is none."""
+        try:
+            return plans.parse(self.frame(name)._explain_string(mode="simple"))
+        except (PySparkException, ValueError) as error:
+            raise Unusable(f"Spark has no plan for `{name}`: {first_line(error)}") from None
+
+    def run(self, name: str) -> spark_ui.Run:
+        """What the engine did in the measured run that an answer holds."""
+        return self._run(self.answer(name))
+
+    def runs(self, name: str) -> list[spark_ui.Run]:
+        """The same for an answer that is a list of runs; a judge measures each different plan once."""
+        captured = self.answer(name)
+        if self.trusting:
+            return [self._run(each) for each in captured]
+        measured = {plan: self._run({"plan": plan}) for plan in {each["plan"] for each in captured}}
+        return [measured[each["plan"]] for each in captured]
+
+    def path(self, name: str) -> Path:
+        """Folder of a table answer. Raises LabsError if it is not there."""
+        return self.lab.path(name)
+
+    def facts(self, table: str) -> delta_log.TableFacts:
+        """What the log of a table says, an answer or a course table. Raises LabsError if it can't be read."""
+        return delta_log.read(self.lab.path(table))
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the answers that are compared with the solution's. Raises Unusable if one can't be computed."""
+        return {
+            answer.name: self._digest(answer)
+            for answer in self.step.answers
+            if answer.name in self.step.compare
+        }
+
+    @cached_property
+    def sales_queries(self) -> list[str]:
+        """The texts of the course's query log under this lab's seed."""
+        # From the cache of course tables: building the log means building all transactions first.
+        folder = datasets.materialise(
+            "query_log", self.evidence.seed, None, "delta", settings.home() / "data"
+        )
+        return list(delta_log.content(folder)["sql_text"].to_pylist())
+
+    def _digest(self, answer: Answer) -> str:
+        if answer.kind == "table":
+            content = delta_log.content(self.path(answer.name))
+        elif answer.kind == "dataframe":
+            try:
+                content = self.frame(answer.name).limit(ROW_LIMIT).toArrow()
+            except PySparkException as error:
+                raise Unusable(f"Running `{answer.name}` failed: {first_line(error)}") from None
+        else:
+            content = pa.table({"value": [repr(self.answer(answer.name))]})
+        return digest.of_table(content, answer.digits)
+
+    def _frame(self, serialised: str) -> DataFrame:
+        try:
+            plan = proto.Plan.FromString(base64.b64decode(serialised))
+        except (DecodeError, ValueError):
+            raise Unusable("The plan of the answer can't be read.") from None
+        return DataFrame(CachedRelation(plan.root), self.lab.spark)
+
+    def _run(self, captured: dict[str, Any]) -> spark_ui.Run:
+        if self.trusting:
+            return spark_ui.of_tag(captured["tag"], captured["label"])
+        key = (self.step.id, captured["plan"])
+        run = self.measured.get(key) or spark_ui.measure(self._frame(captured["plan"]))
+        if key in self.measured:
+            self.measured[key] = run
+        return run

@@ -1,1 +1,0 @@
-"""Observations and judgements of each exercise's steps: `exercise_<id>.py`."""

@@ -1,0 +1,1 @@
+"""Module 2, patterns: its checks, feeds and tools."""

@@ -1,0 +1,45 @@
+"""The course itself: what is committed is what its sources build, gives no answer away, and runs without answers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grader.course import paths
+from grader.course.drift import drift
+from grader.course.notebook import read
+from labs_lib import registry
+
+ROOT = Path(__file__).resolve().parents[2]
+WRITTEN = [module.name for module in registry.modules() if module.written]
+
+
+def test_the_committed_notebooks_are_what_their_sources_build() -> None:
+    assert drift(ROOT) == []
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_an_untouched_notebook_runs_to_its_end(name: str, tmp_path: Path) -> None:
+    """Lessons need no answer: a learner may skip a step, and "Run All" goes through, under any seed."""
+    ran = tmp_path / "ran.ipynb"
+    seed = secrets.randbelow(2**31 - 1) + 1
+    line = [
+        sys.executable,
+        "-m",
+        "papermill",
+        str(paths.learner_file(ROOT, name)),
+        str(ran),
+        "--no-progress-bar",
+        "--parameters",
+        "SEED",
+        str(seed),
+    ]
+    environment = os.environ | {"LABS_WORKSPACE": str(tmp_path / "workspace")}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"seed {seed}: {done.stderr[-3000:]}"
+    assert all(cell.execution_count for cell in read(ran).cells if cell.cell_type == "code")

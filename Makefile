@@ -27,6 +27,7 @@ test: setup
 	@$(BIN)/ruff check --quiet labs_lib datasets grader tests benchmarks
 	@$(BIN)/ruff format --quiet --check labs_lib datasets grader tests benchmarks
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m pytest tests -m "not alone" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 	@$(BIN)/python -m pytest tests -m alone
 
@@ -46,6 +47,7 @@ lint: setup
 	$(BIN)/ruff check labs_lib datasets grader tests benchmarks
 	$(BIN)/ruff format --check labs_lib datasets grader tests benchmarks
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 # Regenerates the lock from pyproject.toml (hash-pinned, every platform).
 lock:

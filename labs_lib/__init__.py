@@ -1,29 +1,18 @@
-"""What the course's notebooks import. Names load on first use: a command that needs no Spark never imports it."""
+"""What every notebook of the course imports; tools of measuring and of a module are in the rooms of these names.
 
-from __future__ import annotations
+Names load on first use: a command that needs no Spark never imports it.
+"""
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_HOMES = {
-    "LabsError": "labs_lib.errors",
-    "bars": "labs_lib.measuring.plots",
-    "check": "labs_lib.checking.checker",
-    "measure": "labs_lib.measuring.spark_ui",
-    "open_lab": "labs_lib.lab",
-    "outline": "labs_lib.measuring.spark_ui",
-    "plan_graph": "labs_lib.measuring.plots",
-    "progress": "labs_lib.checking.progress_file",
-    "ranges": "labs_lib.measuring.plots",
-    "run_pipeline": "labs_lib.pipelines",
-    "spark_conf": "labs_lib.engine.session",
-    "table_with_a_past": "labs_lib.optimization.past",
-    "write_pipeline": "labs_lib.pipelines",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'labs_lib' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "checking.checker": ["check"],
+        "checking.progress_file": ["progress"],
+        "engine.session": ["spark_conf"],
+        "errors": ["LabsError"],
+        "lab": ["open_lab"],
+        "pipelines": ["run_pipeline", "write_pipeline"],
+    },
+)

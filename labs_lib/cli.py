@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labs_lib import registry, settings
-from labs_lib.engine import archive, jars, java, server
+from labs_lib.engine import archive, jars, java, server, training
 from labs_lib.errors import LabsError
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ def setup() -> None:
         jars.resolve(found)
         if not archive.options(found):
             console.print("Preparing fast starts (a class archive; about a minute, once) ...")
-            if not archive.create(found):
+            if not training.create(found):
                 console.print(
                     f"Java {found.version} made no class archive; starts will be slower, nothing else changes."
                 )

@@ -14,6 +14,7 @@ from traitlets import Float, Integer, Unicode
 
 from grader.course import paths
 from grader.course.notebook import read
+from labs_lib.checking import cards
 from labs_lib.checking.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -111,4 +112,4 @@ def _result(verdict: Verdict | None) -> NotebookNode:
     if verdict is None:
         said = "This cell belongs to no step of the module, so there are no points."
         return new_output("error", ename="NoVerdict", evalue=said, traceback=[said])
-    return new_output("execute_result", data=verdict._repr_mimebundle_())
+    return new_output("execute_result", data=cards.mimebundle(verdict))

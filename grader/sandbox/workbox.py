@@ -7,7 +7,6 @@ whatever else is written belong to the box. Rules: DESIGN.md, section 6.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import shutil
 import signal
@@ -27,7 +26,7 @@ import labs_lib
 from grader.sandbox import runner
 from grader.sandbox.runner import LOOK_EVERY, TAIL, Ended, Limits
 from labs_lib import settings
-from labs_lib.engine import archive, jars, java
+from labs_lib.engine import jars, java, training
 from labs_lib.errors import LabsError
 from labs_lib.lab import usual_scale
 
@@ -97,27 +96,15 @@ def sandbox_is_wanted() -> bool:
     return True
 
 
-@functools.cache
-def java_for_grading() -> java.Java:
-    """JAVA_HOME's Java if that is set, else the one that the lock pins, so that grading is the same on every machine.
-
-    Where the pinned one does not run, whatever the course itself uses. Raises LabsError if there is none.
-    """
-    if not os.environ.get("JAVA_HOME"):
-        with contextlib.suppress(LabsError):
-            return java.bundled()
-    return java.find()
-
-
 def prepare(seed: int, tables: Sequence[str]) -> list[Path]:
     """Make what boxes only read: jars, and the named course tables under `seed`. Return the tables' folders.
 
     Raises LabsError if the jars can't be had or a table has no such seed.
     """
     _remove_abandoned()
-    found = java_for_grading()
+    found = java.find()
     jars.resolve(found)
-    archive.create(found)
+    training.create(found)
     try:
         return [
             datasets.materialise(
@@ -138,7 +125,7 @@ def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> 
         inbox.mkdir()
         inbox.chmod(0o755)
         at = runner.BOX if protected else path
-        found = java_for_grading()
+        found = java.find()
         home = path / "home"
         (home / "data").mkdir(parents=True)
         shared = [

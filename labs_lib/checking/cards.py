@@ -28,6 +28,38 @@ COLOURS = {
 }
 
 
+class Card(Verdict):
+    """A verdict that shows itself: as a card in notebooks, as text elsewhere."""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return mimebundle(self)
+
+    def __repr__(self) -> str:
+        return text(self)
+
+
+class PrintedCard(Card):
+    """A card that was printed already: a terminal should not show it twice."""
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return {"text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"{self.points:g}"
+
+
+def mimebundle(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as a cell's output: the card, the verdict as data, and for nbgrader the points.
+
+    nbgrader's partial-credit rule reads these from text/plain (nbgrader.utils.determine_grade and get_partial_grade).
+    """
+    return {
+        "text/html": html(verdict),
+        "text/plain": f"{verdict.points:g}",
+        "application/vnd.labs.verdict+json": verdict.as_dict(),
+    }
+
+
 def html(verdict: Verdict) -> str:
     """A verdict as a card. Whatever came from the learner is escaped."""
     return _template("card.html").render(

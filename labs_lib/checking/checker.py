@@ -28,7 +28,7 @@ Judge = Callable[[Evidence], Iterable[Finding]]
 ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def check(step_id: str) -> Verdict:
+def check(step_id: str) -> cards.Card:
     """Check the answers of a step in the calling notebook; the verdict shows itself as a card.
 
     Names are looked up in the caller's variables and in the open lab's database. Raises LabsError if there is no such
@@ -42,7 +42,7 @@ def check(step_id: str) -> Verdict:
     if settings.captures_only():
         captured.save(opened.folder / "evidence")
         sentence = "The evidence is kept for the grader, who judges it."
-        return Verdict(step.id, step.title, "unanswered", 0, step.points, sentence)
+        return cards.Card(step.id, step.title, "unanswered", 0, step.points, sentence)
     evidence = examine(step, captured, opened)
     evidence.save(opened.folder / "evidence")
     verdict = judge(step, evidence, expected_digests(step, opened.seed))
@@ -55,8 +55,8 @@ def check(step_id: str) -> Verdict:
     progress_file.record(verdict, opened.seed, opened.folder.parent)
     if not _in_kernel():
         print(cards.text(verdict))
-        return _Quiet(**vars(verdict))
-    return verdict
+        return cards.PrintedCard(**vars(verdict))
+    return cards.Card(**vars(verdict))
 
 
 def examine(
@@ -181,13 +181,3 @@ def _in_kernel() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return shell is not None and hasattr(shell, "kernel")
-
-
-class _Quiet(Verdict):
-    """A verdict that was printed already: a terminal should not show it twice."""
-
-    def __repr__(self) -> str:
-        return f"{self.points:g}"
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        return {"text/plain": repr(self)}

@@ -11,6 +11,7 @@ from typing import Any
 import filelock
 
 from labs_lib import registry, settings
+from labs_lib.checking import cards
 from labs_lib.checking.verdict import Verdict
 
 
@@ -52,13 +53,9 @@ class Progress:
     modules: tuple[registry.Module, ...]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from labs_lib.checking import cards
-
         return {"text/html": cards.progress_html(self.steps, self.modules), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
-        from labs_lib.checking import cards
-
         return cards.progress_text(self.steps, self.modules)
 
     @property

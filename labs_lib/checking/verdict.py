@@ -49,24 +49,6 @@ class Verdict:
         """The same verdict with the time its check took."""
         return replace(self, seconds=round(seconds, 3))
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """The card for notebooks; for nbgrader the points, which its partial-credit rule reads from text/plain.
-
-        Source of that rule: nbgrader.utils.determine_grade and get_partial_grade.
-        """
-        from labs_lib.checking import cards
-
-        return {
-            "text/html": cards.html(self),
-            "text/plain": f"{self.points:g}",
-            "application/vnd.labs.verdict+json": self.as_dict(),
-        }
-
-    def __repr__(self) -> str:
-        from labs_lib.checking import cards
-
-        return cards.text(self)
-
 
 def settle(
     step: str, title: str, max_points: int, findings: Sequence[Finding], hints: tuple[str, ...]

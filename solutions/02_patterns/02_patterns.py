@@ -48,20 +48,13 @@ import pandas as pd
 from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
-from labs_lib import bars, check, measure, open_lab, progress, run_pipeline, spark_conf, write_pipeline
-from labs_lib.patterns.cdc import create_auto_cdc_flow, drop_auto_cdc_flow
-from labs_lib.patterns.checkpoint_log import batches, forget_last_batch
-from labs_lib.patterns.deliveries import play_deliveries
-from labs_lib.patterns.expectations import ExpectationFailed, expect, expect_or_drop, expect_or_fail, rule_counts, write_checked
-from labs_lib.patterns.faults import killing, rehearse
+from labs_lib import check, open_lab, progress, run_pipeline, spark_conf, write_pipeline
+from labs_lib.measuring import BLUE, GREEN, GREY, ORANGE, bars, figure, measure, rows_read, show
+from labs_lib.patterns import CircuitOpen, ExpectationFailed, FlakyService, ManualClock, Outage
+from labs_lib.patterns import batches, forget_last_batch, forget_stream, replay, run_stream, sales_feed
+from labs_lib.patterns import create_auto_cdc_flow, drop_auto_cdc_flow, interleave, killing, play_deliveries, rehearse
+from labs_lib.patterns import expect, expect_or_drop, expect_or_fail, rule_counts, write_checked
 from labs_lib.patterns.feeds import captured, deliveries, dimension, dirty_sales, sales_batches, sales_files
-from labs_lib.patterns.feeds.sales_events import sales_feed
-from labs_lib.patterns.flaky_service import CircuitOpen, FlakyService, ManualClock, Outage
-from labs_lib.measuring.plots import BLUE, GREEN, GREY, ORANGE, figure, show
-from labs_lib.measuring.reads import rows_read
-from labs_lib.patterns.streams import forget_stream, run_stream
-from labs_lib.patterns.watermarks import replay
-from labs_lib.patterns.writers import interleave
 
 lab = open_lab("02_patterns", seed=SEED)
 spark = lab.spark
@@ -1207,7 +1200,7 @@ lab.drop("known_products", "known_products_quality", "known_products_runs")
 described = """
 from pyspark import pipelines as dp
 from pyspark.sql import SparkSession
-from labs_lib.patterns.expectations import expect, expect_or_drop, rule_counts
+from labs_lib.patterns import expect, expect_or_drop, rule_counts
 
 spark = SparkSession.active()
 

@@ -1,4 +1,4 @@
-from labs_lib.patterns.expectations import expect_all, expect_all_or_drop, expect_all_or_fail
+from labs_lib.patterns import expect_all, expect_all_or_drop, expect_all_or_fail
 
 
 @expect_all_or_fail({"identified": "NOT isnull(line_id)"})

@@ -2,46 +2,31 @@
 reader.
 
 The tree may be changed by a hostile process while it is read, so every decision is made on an open descriptor
-and never on a path. JSON rules are those of RFC 8259 plus unique names, finite numbers and bounded sizes.
+and never on a path. What JSON may hold: labs_lib.vetting.text.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
-import re
 import shutil
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from labs_lib.errors import LabsError
+from labs_lib.vetting.text import Rejected, parse_json, shown
 
 MAX_DEPTH = 24  # folders below the source; a partitioned Delta table needs a handful
 MAX_NAME = 255  # bytes, as on Linux file systems
-MAX_JSON_ITEMS = (
-    2_000_000  # commas and brackets: a megabyte of `[]` would become a hundred megabytes of lists
-)
-MAX_DIGITS = sys.int_info.str_digits_check_threshold  # Python converts so many digits whatever its settings
 CHUNK = 1 << 20
 
 # Open to read, without following a link, waiting for a FIFO's writer or becoming a terminal's owner.
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-_STRUCTURE = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-class Rejected(LabsError):
-    """Something from a sandbox that may not be used: the sentence says what and where."""
 
 
 @dataclass
@@ -97,70 +82,6 @@ def read_json(path: Path, max_bytes: int, max_depth: int) -> Any:
     if len(data) > max_bytes:
         _reject(path.name, f"is larger than {max_bytes:,} bytes")
     return parse_json(data, max_depth, path.name)
-
-
-def parse_json(data: bytes, max_depth: int, where: str) -> Any:
-    """The JSON value in `data`; `where` names it in sentences. Raises Rejected if it is not strict, bounded
-    JSON.
-
-    Depth and number of items are counted on the text, before Python's parser recurses into it.
-    """
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Rejected(f"{where} is not valid UTF-8 at byte {error.start}.") from None
-    depth = items = 0
-    for match in _STRUCTURE.finditer(text):
-        mark = match[0]
-        if mark[0] == '"':
-            continue
-        items += 1
-        depth += (mark in "[{") - (mark in "]}")
-        if depth > max_depth:
-            _reject(where, f"is nested deeper than {max_depth} levels")
-        if items > MAX_JSON_ITEMS:
-            _reject(where, f"holds more than {MAX_JSON_ITEMS:,} items")
-    try:
-        value = json.loads(
-            text, parse_int=_integer, parse_float=_float, parse_constant=_constant, object_pairs_hook=_unique
-        )
-        if _SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise Rejected(f"{where} holds half of a surrogate pair, which is no text.") from None
-    except _Unusable as problem:
-        raise Rejected(f"{where} {problem}.") from None
-    except (ValueError, RecursionError) as error:
-        raise Rejected(f"{where} is not valid JSON: {str(error)[:100]}.") from None
-    return value
-
-
-class _Unusable(Exception):
-    """The end of a sentence about a JSON value."""
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise _Unusable(f"holds a number of {len(digits):,} digits; {MAX_DIGITS} are allowed")
-    return int(digits)
-
-
-def _float(digits: str) -> float:
-    number = float(digits) if len(digits) <= MAX_DIGITS else math.inf
-    if not math.isfinite(number):
-        raise _Unusable(f"holds {digits[:20]}, which is no finite number")
-    return number
-
-
-def _constant(name: str) -> NoReturn:
-    raise _Unusable(f"holds {name}, which is no JSON")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise _Unusable("gives the same name twice in one object")
-    return value
 
 
 def _copy_folder(origin: int, destination: int, path: str, depth: int, state: _Copy) -> None:
@@ -259,9 +180,3 @@ def _opened(name: str, flags: int, folder: int | None, path: str) -> Iterator[in
 
 def _reject(path: str, what: str) -> NoReturn:
     raise Rejected(f"{shown(path)} {what}.")
-
-
-def shown(text: str, length: int = 120) -> str:
-    """Text of a learner's as it may stand in a report: printable and short."""
-    plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return plain if len(plain) <= length else plain[:length] + "\N{HORIZONTAL ELLIPSIS}"

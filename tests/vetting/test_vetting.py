@@ -38,9 +38,9 @@ from grader.vetting import (
     check_table,
     copy_regular,
     parse_json,
-    plans,
     read_json,
 )
+from labs_lib.vetting import plans
 
 # Files
 
@@ -1540,7 +1540,7 @@ logging.disable(logging.CRITICAL)
 import pandas as pd
 from pyspark.sql.connect import functions as F
 from grader.vetting import TRUSTED_SERVER_CONF, check_plan, check_table
-from grader.vetting.plans import FUNCTIONS, OPERATORS, REFUSED_FUNCTIONS
+from labs_lib.vetting.plans import FUNCTIONS, OPERATORS, REFUSED_FUNCTIONS
 from labs_lib.engine import session
 from pathlib import Path
 import sys

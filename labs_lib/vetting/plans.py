@@ -25,7 +25,7 @@ from pyspark.sql.connect.proto import base_pb2, commands_pb2, relations_pb2
 from sqlglot import expressions as tree
 from sqlglot.errors import SqlglotError
 
-from grader.vetting.files import Rejected, parse_json, shown
+from labs_lib.vetting.text import Rejected, parse_json, shown
 
 MAX_PLAN_BYTES = 8 << 20  # Spark sends larger local data by another way, which is refused
 MAX_MESSAGES = 100_000

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from grader.rehearsal.own_server import furnish, stop_server
 from labs_lib import settings
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -27,7 +28,7 @@ LONG = ("test_module_grading", "test_answers")
 def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["LABS_HOME"] = tempfile.mkdtemp(prefix="labs-home-")
-        furnish(Path(os.environ["LABS_HOME"]))
+        furnish(Path(os.environ["LABS_HOME"]), SHARED)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -54,18 +55,6 @@ def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None
         )
 
 
-def furnish(home: Path) -> None:
-    """Link what takes long to make into a new LABS_HOME."""
-    for part in ("jars", "cds", "data"):
-        (SHARED / part).mkdir(exist_ok=True, parents=True)
-        (home / part).symlink_to(SHARED / part)
-
-
-def stop_server(home: Path) -> None:
-    labs = [sys.executable, "-m", "labs_lib.cli", "stop"]
-    subprocess.run(labs, env=os.environ | {"LABS_HOME": str(home)}, capture_output=True, timeout=60)
-
-
 @pytest.fixture(scope="session")
 def shared_home() -> Path:
     """The user's own LABS_HOME."""
@@ -77,7 +66,7 @@ def own_home(tmp_path: Path) -> Iterator[Path]:
     """A LABS_HOME with a server of its own, which is stopped at the end of the test."""
     home = tmp_path / "home"
     home.mkdir()
-    furnish(home)
+    furnish(home, SHARED)
     yield home
     stop_server(home)
 

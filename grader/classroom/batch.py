@@ -42,6 +42,7 @@ from grader.sandbox.runner import Limits
 from grader.sandbox.workbox import sandbox_is_wanted
 from grader.vetting import Rejected
 from grader.vetting.files import shown
+from grader.vetting.removal import remove_or_say
 from labs_lib.errors import LabsError
 from labs_lib.registry import Module
 
@@ -181,7 +182,7 @@ def gradebook(root: Path, module: Module) -> NbGraderAPI:
 def enter(api: NbGraderAPI, root: Path, module: Module, submission: Submission, result: Result) -> Result:
     """Bring a result into the gradebook and autograded/; with a note if nbgrader would not."""
     place = _accepted(root, module) / submission.student / module.name
-    shutil.rmtree(place, ignore_errors=True)
+    remove_or_say(place)
     place.mkdir(parents=True)
     nbformat.write(submission.notebook, place / f"{module.name}.ipynb")
     stamp = root / "submitted" / submission.student / module.name / TIMESTAMP

@@ -25,6 +25,7 @@ from pyspark.errors import PySparkException
 import datasets
 from grader.vetting import TRUSTED_SERVER_CONF, Rejected, check_table
 from grader.vetting.admit import admit, taken_over
+from grader.vetting.removal import remove_or_say
 from labs_lib import lab, registry, settings
 from labs_lib.checking.checker import blame_earlier_step, examine, judge
 from labs_lib.checking.evidence import Evidence, Unusable
@@ -91,7 +92,7 @@ class Court:
             opened.spark.sql("USE default")
             opened.spark.sql(f"DROP DATABASE {opened.database} CASCADE")
             session.close()
-        shutil.rmtree(settings.workspace(), ignore_errors=True)
+        remove_or_say(settings.workspace())
 
     def _lay_own_tables(self) -> None:
         own = settings.workspace() / self.module / "tables"

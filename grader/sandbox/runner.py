@@ -12,7 +12,6 @@ import os
 import platform
 import selectors
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import Literal
 
 from grader.sandbox import process, watch
 from grader.sandbox.process import Standing
+from grader.vetting.removal import temporary_folder
 from labs_lib.errors import LabsError
 
 BOX = Path("/box")  # where the writable folder appears inside
@@ -82,8 +82,8 @@ def available() -> None:
             f"{unprotected}."
         )
     try:
-        with tempfile.TemporaryDirectory(prefix="sandbox-trial-") as folder:
-            ended = run(["/usr/bin/env", "true"], Path(folder), readonly=[], environment={}, limits=Limits())
+        with temporary_folder("sandbox-trial-") as folder:
+            ended = run(["/usr/bin/env", "true"], folder, readonly=[], environment={}, limits=Limits())
         if ended.returncode != 0:
             raise LabsError(f"A trial of the sandbox failed: {ended.sentence} {ended.output.strip()[-200:]}")
     except LabsError as error:

@@ -25,6 +25,7 @@ import datasets
 import labs_lib
 from grader.sandbox import runner
 from grader.sandbox.runner import LOOK_EVERY, TAIL, Ended, Limits
+from grader.vetting.removal import remove_or_say, temporary_folder
 from labs_lib import settings
 from labs_lib.engine import jars, java, training
 from labs_lib.errors import LabsError
@@ -119,8 +120,8 @@ def prepare(seed: int, tables: Sequence[str]) -> list[Path]:
 @contextlib.contextmanager
 def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> Iterator[Workbox]:
     """A new box that shows the tables in `data` and the files in `programs`, and is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as name:
-        path, inbox = Path(name).resolve() / "box", Path(name).resolve() / "inbox"
+    with temporary_folder(f"{PREFIX}{os.getpid()}-") as folder:
+        path, inbox = folder / "box", folder / "inbox"
         path.mkdir()
         inbox.mkdir()
         inbox.chmod(0o755)
@@ -132,10 +133,10 @@ def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> 
             jars.folder().resolve(),
             *((settings.home() / "cds").resolve(),) * (settings.home() / "cds").is_dir(),
         ]
-        for folder in shared:
-            (home / folder.name).symlink_to(folder)
-        for folder in data:
-            (home / "data" / folder.name).symlink_to(folder.resolve())
+        for each in shared:
+            (home / each.name).symlink_to(each)
+        for each in data:
+            (home / "data" / each.name).symlink_to(each.resolve())
         _copy_font_list(path)
         yield Workbox(
             path,
@@ -170,9 +171,9 @@ def _remove_abandoned() -> None:
     """Remove the boxes of processes that were killed before they could."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         owner = path.name.removeprefix(PREFIX).split("-")[0]
-        with contextlib.suppress(FileNotFoundError):  # another batch removes it at this moment
+        with contextlib.suppress(OSError):  # another batch removes it at this moment
             if owner.isdecimal() and not psutil.pid_exists(int(owner)) and path.stat().st_uid == os.geteuid():
-                shutil.rmtree(path, ignore_errors=True)
+                remove_or_say(path)
 
 
 def _root_of(found: java.Java) -> Path:

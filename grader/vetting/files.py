@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -17,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from grader.vetting.removal import remove_or_say
 from labs_lib.vetting.text import Rejected, parse_json, shown
 
 MAX_DEPTH = 24  # folders below the source; a partitioned Delta table needs a handful
+MAX_PATH = 1024  # bytes below the source; with a box and an inbox before it far from the system's 4,096
 MAX_NAME = 255  # bytes, as on Linux file systems
 CHUNK = 1 << 20
 
@@ -63,7 +64,7 @@ def copy_regular(
             if links > seen:
                 _reject(path, "has a hard link outside the folder")
     except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
+        remove_or_say(target)
         raise
 
 
@@ -149,6 +150,8 @@ def _check_name(name: str, path: str) -> None:
         _reject(path, "has a name with characters that a course file never needs")
     if len(name.encode("utf-8")) > MAX_NAME:
         _reject(path, f"has a name longer than {MAX_NAME} bytes")
+    if len(path.encode("utf-8")) > MAX_PATH:
+        _reject(path, f"has a path longer than {MAX_PATH} bytes")
 
 
 def _kind(mode: int) -> str:

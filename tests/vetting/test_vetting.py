@@ -146,6 +146,10 @@ def too_deep(folder: Path) -> None:
     (folder / "/".join(["bad"] * 40)).mkdir(parents=True)
 
 
+def too_long_a_path(folder: Path) -> None:
+    (folder / "/".join(["bad" * 80] * 5)).mkdir(parents=True)
+
+
 def too_many_files(folder: Path) -> None:
     for number in range(120):
         (folder / f"bad{number}").write_text("")
@@ -171,6 +175,7 @@ def too_large_and_sparse(folder: Path) -> None:
         name_that_is_no_text,
         name_with_a_backslash,
         too_deep,
+        too_long_a_path,
         too_many_files,
         too_large_and_sparse,
     ],

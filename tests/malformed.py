@@ -169,9 +169,19 @@ CASES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     ),
     "nested too deep": (with_value(nested(50_000)), "nested deeper than 100"),
     "nested a little too deep": (with_value(nested(100)), "nested deeper than 100"),
-    "an integer of 5,000 digits": (with_value("9" * 5_000), "5,000 digits"),
-    "NaN": (with_value("NaN"), "holds NaN"),
-    "infinity": (with_value("1e999"), "no finite number"),
+    "an integer of 5,000 digits for the format": (
+        with_text('"nbformat": 4', f'"nbformat": {"9" * 5_000}'),
+        "notebook format as nothing",
+    ),
+    "the format not a number": (with_text('"nbformat": 4', '"nbformat": NaN'), "notebook format as nothing"),
+    "infinity for a source": (
+        lambda good: good.replace(b'"source": [', b'"source": 1e999, "was": [', 1),
+        "Cell 1 of .* nothing for its source",
+    ),
+    "a source given twice": (
+        with_text('"source": [', '"source": "", "source": ['),
+        "Cell 1 of .* same name twice",
+    ),
     "cells given twice": (with_text("{", '{"cells": [],'), "same name twice"),
     "half a surrogate pair": (changed("cells", 4, "source", to="\ud83d"), "surrogate"),
     "R by its kernel": (

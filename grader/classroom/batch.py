@@ -91,7 +91,7 @@ def collect(root: Path, module: Module, students: Sequence[str]) -> tuple[list[S
                 )
             path = handed_in / student / module.name / f"{module.name}.ipynb"
             nb, mended = intake.examine(path, released, handed_in)
-            accepted.append(Submission(student, nb, (*mended, *intake.missing(nb, released))))
+            accepted.append(Submission(student, nb, mended))
         except Rejected as refusal:
             refused.append(Result(student, refused=str(refusal)))
     return accepted, refused

@@ -1,7 +1,8 @@
 """The first look at a notebook that was handed in, before nbformat and nbgrader read it: the file is hostile.
 
 Only what grading needs is taken over: the cells' types, texts, ids and tags. What a cell of the module is
-comes from the released notebook; outputs are never read. Sentences are for the instructor.
+comes from the released notebook; outputs are never read, and the JSON's rules are strict for what is. Sentences are
+for the instructor.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import json
 import os
 import re
 import stat
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,10 +20,12 @@ from typing import Any, NoReturn
 import nbformat
 from nbformat import NotebookNode
 
+from grader.classroom.recognise import Known, Odd, grade_id, known_cells, names_of, put_back
 from grader.course.build import KERNELSPEC
 from grader.course.notebook import PLAIN_ROLES, STEP_ROLES
-from grader.vetting import Rejected, parse_json
-from grader.vetting.files import _OPEN_FILE, _OPEN_FOLDER, CHUNK, _kind, _opened, shown
+from grader.vetting import Rejected
+from grader.vetting.files import _OPEN_FILE, _OPEN_FOLDER, CHUNK, _kind, _opened
+from labs_lib.vetting.text import Twice, parse_loosely, shown
 
 FILE_BYTES, LARGE_BYTES = 64 * 2**20, 10 * 2**20  # refused, noted above it; reading takes up to 15 times that
 DEPTH = 100  # of the JSON; a chart in an output has some twenty levels
@@ -34,8 +36,6 @@ PYTHON = ("", "python", "python3", "ipython", "pyspark")  # what kernels that ru
 SAVED_ANEW = "ask for a copy saved by JupyterLab, with its outputs cleared"
 
 Object = dict[str, Any]
-Known = dict[str, NotebookNode]  # the released notebook's cells by nbgrader's id
-Odd = defaultdict[str, list[int]]  # what is noted, and the numbers of the cells
 
 
 def read(path: Path, released: NotebookNode, boundary: Path) -> NotebookNode:
@@ -49,66 +49,86 @@ def read(path: Path, released: NotebookNode, boundary: Path) -> NotebookNode:
 
 
 def examine(path: Path, released: NotebookNode, boundary: Path) -> tuple[NotebookNode, tuple[str, ...]]:
-    """What read() returns, and a sentence for each kind of thing that was mended or left out on the way."""
-    data, where = _content(path, boundary), shown(path.name, 60)
+    """What read() returns, and a sentence for each kind of thing that was odd, mended or left out on the way.
+
+    None for a notebook in which answers were filled in and cells of the learner's own added.
+    """
+    return examine_content(content(path, boundary), shown(path.name, 60), released)
+
+
+def examine_content(data: bytes, where: str, released: NotebookNode) -> tuple[NotebookNode, tuple[str, ...]]:
+    """The same for the bytes of a notebook file, which `where` names in sentences."""
     raw = _notebook(data, where)
     notes = list(_about_kernel(raw.get("metadata", {}), where))
     if len(data) > LARGE_BYTES:
         notes.append(f"{where} has {len(data) / 2**20:.0f} MiB; outputs and attachments are not read.")
-    known, odd = _known(released), Odd(list)
+    known, odd = known_cells(released), Odd(list)
     cells = [_cell(cell, number, where, odd) for number, cell in enumerate(raw["cells"], start=1)]
     for number, size in enumerate(itertools.accumulate(len(cell["source"]) for cell in cells), start=1):
         if size > SOURCE:
             _reject(f"Cell {number} of {where}", f"brings all cells together above {SOURCE:,} characters")
+    named = _named(cells, released, where, odd)
+    about = list(_about_cells(named, known))
     taken: set[str] = set()
-    for number, (cell, name) in enumerate(_named(cells, known, where, odd), start=1):
-        given = known[name].metadata if name else {"tags": _tags(cell["metadata"])}
-        cell["metadata"] = {key: given[key] for key in ("nbgrader", "tags") if key in given}
-        own, fresh = cell["id"], (f"cell-{number}-{n}" for n in itertools.count())
-        valid = (each for each in (own, name) if isinstance(each, str) and CELL_ID.fullmatch(each))
-        cell["id"] = next(each for each in itertools.chain(valid, fresh) if each not in taken)
-        taken.add(cell["id"])
+    for number, (cell, name) in enumerate(named, start=1):
+        own = cell["id"]
+        _as_released(cell, name, number, known, taken)
         if own not in (None, cell["id"]):
             odd["an id that is none, or another cell's, was replaced"].append(number)
+    about += [shown(sentence, SENTENCE) for sentence in put_back(named, released)]
+    for number, (cell, name) in enumerate(named, start=1):
+        if cell["id"] is None:
+            _as_released(cell, name, number, known, taken)
     notes += [_sentence(f"{where}:", f"{what} ({_cells(numbers)})") for what, numbers in odd.items()]
     head = {"metadata": {"kernelspec": KERNELSPEC}, "nbformat": 4, "nbformat_minor": 5}
-    return nbformat.from_dict(head | {"cells": cells}), tuple(notes)
+    nb = nbformat.from_dict(head | {"cells": [cell for cell, _ in named]})
+    return nb, (*notes, *about)
 
 
-def missing(nb: NotebookNode, released: NotebookNode) -> tuple[str, ...]:
-    """Sentences on what is odd about the module's cells in `nb`, which read() returned, yet can be graded.
+def _as_released(cell: Object, name: str, number: int, known: Known, taken: set[str]) -> None:
+    """Give a cell the metadata that the release gives it, and an id that is valid and no other cell's."""
+    given = known[name].metadata if name else {"tags": _tags(cell["metadata"])}
+    cell["metadata"] = {key: given[key] for key in ("nbgrader", "tags") if key in given}
+    fresh = (f"cell-{number}-{n}" for n in itertools.count())
+    valid = (each for each in (cell["id"], name) if isinstance(each, str) and CELL_ID.fullmatch(each))
+    cell["id"] = next(each for each in itertools.chain(valid, fresh) if each not in taken)
+    taken.add(cell["id"])
 
-    None for a notebook in which answers were filled in and cells of the learner's own added.
-    """
-    known = _known(released)
-    stated = [_grade_id(cell.metadata) for cell in nb.cells]
-    places = {name: [n for n, each in enumerate(stated, start=1) if each == name] for name in known}
-    notes = [note for name in known for note in _about_cell(name, known[name], places[name], nb)]
+
+def _about_cells(named: list[tuple[Object, str]], known: Known) -> Iterator[str]:
+    """Sentences on what is odd about the module's cells, yet can be graded."""
+    places = {name: [n for n, (_, each) in enumerate(named, start=1) if each == name] for name in known}
+    for name, cell in known.items():
+        yield from _about_cell(name, cell, places[name], named)
     single = [(numbers[0], name) for name, numbers in places.items() if len(numbers) == 1]
     for (number, name), (above, moved) in itertools.pairwise(single):
         if above < number:
             what = f"stands above {name} (cell {number}), below which it was released"
-            notes.append(_sentence(f"{moved} (cell {above})", what))
-    return tuple(notes)
+            yield _sentence(f"{moved} (cell {above})", what)
 
 
-def _about_cell(name: str, cell: NotebookNode, numbers: list[int], nb: NotebookNode) -> Iterator[str]:
-    grading = cell.metadata["nbgrader"]
+def _about_cell(
+    name: str, cell: NotebookNode, numbers: list[int], named: list[tuple[Object, str]]
+) -> Iterator[str]:
     if not numbers:
-        seeded = "; the seed is set in the first code cell" if name == "parameters" else ""
-        yield _sentence(name, "is gone" + (", so its step brings no points" if grading["grade"] else seeded))
-        return
+        if name == "parameters":
+            yield _sentence(name, "is gone; the seed is set in the first code cell")
+        elif not cell.metadata["nbgrader"]["locked"]:
+            yield _sentence(name, "is gone")
+        return  # the others are put back
     if len(numbers) > 1:
         yield _sentence(name, f"is there {len(numbers)} times ({_cells(numbers)}); the last counts")
-    last, place = nb.cells[numbers[-1] - 1], f"{name} (cell {numbers[-1]})"
-    if last.cell_type != cell.cell_type:
-        yield _sentence(place, f"is a {last.cell_type} cell, but counts as the {cell.cell_type} cell it was")
-    if grading["locked"] and last.source.strip() != cell.source.strip():
+    last, place = named[numbers[-1] - 1][0], f"{name} (cell {numbers[-1]})"
+    if last["cell_type"] != cell.cell_type:
+        yield _sentence(
+            place, f"is a {last['cell_type']} cell, but counts as the {cell.cell_type} cell it was"
+        )
+    if cell.metadata["nbgrader"]["locked"] and last["source"].strip() != cell.source.strip():
         yield _sentence(place, "was changed, but counts with the text that was released")
 
 
-def _content(path: Path, boundary: Path) -> bytes:
-    """The bytes of a regular file that is reached from `boundary` through folders only."""
+def content(path: Path, boundary: Path) -> bytes:
+    """The bytes of a regular file that is reached from `boundary` through folders only. Raises Rejected."""
     parts = path.relative_to(boundary).parts if path.is_relative_to(boundary) else (os.pardir,)
     if os.pardir in parts:
         _reject(str(path), f"is not inside {boundary}", "")
@@ -147,9 +167,11 @@ def _notebook(data: bytes, where: str) -> Object:
     if 0 in data[:4]:  # whether or not a mark stands before the first brace
         _reject(where, "is text in UTF-16 or UTF-32; notebooks are in UTF-8")
     try:
-        raw = parse_json(data, DEPTH, where)
+        raw = parse_loosely(data, DEPTH, where)
     except Rejected as refusal:
         _reject("", str(refusal).rstrip("."))
+    if isinstance(raw, Twice):
+        _reject(where, "gives the same name twice in one object")
     if not isinstance(raw, dict):
         _reject(where, f"holds {_what(raw)}, not a notebook")
     major, minor, cells = raw.get("nbformat"), raw.get("nbformat_minor", 0), raw.get("cells")
@@ -169,6 +191,8 @@ def _cell(raw: Any, number: int, where: str, odd: Odd) -> Object:
     place = f"Cell {number} of {where}"
     if not isinstance(raw, dict):
         _reject(place, f"is {_what(raw)}, not an object")
+    if isinstance(raw, Twice):
+        _reject(place, "gives the same name twice in one object")
     kind, source, outputs = raw.get("cell_type"), raw.get("source"), raw.get("outputs", [])
     if kind not in ("code", "markdown", "raw"):
         _reject(place, f"has {_what(kind)} for its cell_type, not code, markdown or raw")
@@ -176,6 +200,8 @@ def _cell(raw: Any, number: int, where: str, odd: Odd) -> Object:
         source = "".join(source)
     if not isinstance(source, str):
         _reject(place, f"has {_what(source)} for its source, not text")
+    if any("\ud800" <= character <= "\udfff" for character in source):
+        _reject(place, "holds half of a surrogate pair, which is no text")
     if outputs != [] and raw.get("execution_count") is None:
         odd["outputs were there, but no run that left them"].append(number)
     if not isinstance(metadata := raw.get("metadata", {}), dict):
@@ -197,38 +223,22 @@ def _about_kernel(metadata: Any, where: str) -> Iterator[str]:
         yield _sentence(where, f"names {_what(spec.get('name'))} as its kernel; the course's is used")
 
 
-def _named(cells: list[Object], known: Known, where: str, odd: Odd) -> list[tuple[Object, str]]:
-    """Each cell with the module's name for it, or "". Raises Rejected if none is an answer or a check.
-
-    A tool that strips metadata leaves the cells' own ids, which were released the same as nbgrader's.
-    """
-    stated = [_grade_id(cell["metadata"]) for cell in cells]
-    lost, named = known.keys() - set(stated), []
+def _named(cells: list[Object], released: NotebookNode, where: str, odd: Odd) -> list[tuple[Object, str]]:
+    """Each cell with the module's name for it, or "". Raises Rejected if none is an answer or a check."""
+    known, stated = known_cells(released), [grade_id(cell["metadata"]) for cell in cells]
     for number, (cell, name) in enumerate(zip(cells, stated, strict=True), start=1):
-        if name not in known:
-            if "nbgrader" in cell["metadata"]:
-                odd["nbgrader's metadata names no cell of the module and was dropped"].append(number)
-            name = own if isinstance(own := cell["id"], str) and own in lost else ""
-            if name:
-                odd["nbgrader's metadata was lost, and put back by the cell's own id"].append(number)
-        named.append((cell, name))
-    gradings = [known[name].metadata["nbgrader"] for _, name in named if name]
+        if name not in known and "nbgrader" in cell["metadata"]:
+            odd["nbgrader's metadata names no cell of the module and was dropped"].append(number)
+    names = names_of(cells, released, odd)
+    gradings = [known[name].metadata["nbgrader"] for name in names if name]
     if not any(grading["grade"] or grading["solution"] for grading in gradings):
         foreign = next((f", but {_what(name)}" for name in stated if name and name not in known), "")
         _reject(where, f"has no answer or check cell of the module{foreign}", "ask for the module's notebook")
-    return named
+    return list(zip(cells, names, strict=True))
 
 
 def _inner(raw: Object, key: str) -> Object:
     return value if isinstance(value := raw.get(key), dict) else {}
-
-
-def _grade_id(metadata: Object) -> str:
-    return name if isinstance(name := _inner(metadata, "nbgrader").get("grade_id"), str) else ""
-
-
-def _known(released: NotebookNode) -> Known:
-    return {name: cell for cell in released.cells if (name := _grade_id(cell.metadata))}
 
 
 def _tags(metadata: Object) -> list[str]:

@@ -29,9 +29,60 @@ class Rejected(LabsError):
 def parse_json(data: bytes, max_depth: int, where: str) -> Any:
     """The JSON value in `data`; `where` names it in sentences. Raises Rejected if it is not strict, bounded
     JSON.
-
-    Depth and number of items are counted on the text, before Python's parser recurses into it.
     """
+    text = _bounded(data, max_depth, where)
+    try:
+        value = _value(
+            text,
+            where,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_constant,
+            object_pairs_hook=_unique,
+        )
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise Rejected(f"{where} holds half of a surrogate pair, which is no text.") from None
+    except _Unusable as problem:
+        raise Rejected(f"{where} {problem}.") from None
+    return value
+
+
+class Twice(dict[str, Any]):
+    """An object that gives a name twice, in JSON that is read loosely; the last value is kept."""
+
+
+def parse_loosely(data: bytes, max_depth: int, where: str) -> Any:
+    """The JSON value in `data`, bounded as in parse_json, for whoever skips most of it and looks at the rest.
+
+    Numbers that JSON doesn't have (NaN, infinities) or that take long to read are None, an object that gives a name twice
+    is a Twice, and text may hold halves of surrogate pairs. Raises Rejected, with `where` in the sentence.
+    """
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(found)
+        return value if len(value) == len(found) else Twice(value)
+
+    def whole(digits: str) -> int | None:
+        return int(digits) if len(digits) <= MAX_DIGITS else None
+
+    def real(digits: str) -> float | None:
+        value = float(digits) if len(digits) <= MAX_DIGITS else math.inf
+        return value if math.isfinite(value) else None
+
+    return _value(
+        _bounded(data, max_depth, where),
+        where,
+        parse_int=whole,
+        parse_float=real,
+        parse_constant=lambda _: None,
+        object_pairs_hook=pairs,
+    )
+
+
+def _bounded(data: bytes, max_depth: int, where: str) -> str:
+    """The text of `data`. Depth and number of items are counted on it, before Python's parser recurses into it."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -47,19 +98,14 @@ def parse_json(data: bytes, max_depth: int, where: str) -> Any:
             _reject(where, f"is nested deeper than {max_depth} levels")
         if items > MAX_JSON_ITEMS:
             _reject(where, f"holds more than {MAX_JSON_ITEMS:,} items")
+    return text
+
+
+def _value(text: str, where: str, **rules: Any) -> Any:
     try:
-        value = json.loads(
-            text, parse_int=_integer, parse_float=_float, parse_constant=_constant, object_pairs_hook=_unique
-        )
-        if _SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise Rejected(f"{where} holds half of a surrogate pair, which is no text.") from None
-    except _Unusable as problem:
-        raise Rejected(f"{where} {problem}.") from None
+        return json.loads(text, **rules)
     except (ValueError, RecursionError) as error:
         raise Rejected(f"{where} is not valid JSON: {str(error)[:100]}.") from None
-    return value
 
 
 class _Unusable(Exception):

@@ -59,9 +59,9 @@ def cell_of(nb: NotebookNode, grade_id: str) -> NotebookNode:
 
 # Attacks on the notebook file. Each takes the solution as a learner might hand it in, and says which steps still count.
 def checks_deleted(nb: NotebookNode) -> set[str]:
-    """No check cells at all."""
+    """No check cells at all: they are put back behind the answers."""
     nb.cells = [cell for cell in nb.cells if not cell.metadata.get("nbgrader", {}).get("grade")]
-    return set()
+    return HONEST
 
 
 def check_cell_edited(nb: NotebookNode) -> set[str]:

@@ -64,7 +64,6 @@ def taken(path: Path, data: bytes | None = None) -> tuple[NotebookNode, tuple[st
             NotebookNode(cell | {"cell_type": "code"})
         )  # as its type is put back in grading
     assert nbformat.reads(nbformat.writes(nb), as_version=4) == nb
-    notes += intake.missing(nb, RELEASED)
     assert all(is_a_sentence(note) for note in notes)
     return nb, notes
 
@@ -243,7 +242,7 @@ def test_a_file_swapped_for_links_while_it_is_read_never_leaks(handed_in: Path, 
     try:
         while len(outcomes) < 50 or (len(set(outcomes)) < 2 and len(outcomes) < 5_000):
             try:
-                assert b"SECRET" not in intake._content(handed_in, handed_in.parents[2])
+                assert b"SECRET" not in intake.content(handed_in, handed_in.parents[2])
                 outcomes.append("read")
             except Rejected:
                 outcomes.append("refused")
@@ -307,6 +306,7 @@ CHART = {
     "metadata": {},
     "data": {"application/vnd.plotly.v1+json": {"x": [[1.5] * 9] * 9}},
 }
+NAN, INF = float("nan"), float("inf")
 IMAGE = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "iVBORw0KGgo" * 100_000}}
 OWN_KERNEL = {"name": "my-env", "display_name": "My env", "language": "python"}
 PYSPARK = {
@@ -383,6 +383,30 @@ ODD: dict[str, tuple[Spoil, str]] = {
             code("", metadata={"tags": ["x"]}, attachments={}),
         ),
         "",
+    ),
+    "NaN and infinity in an output, as plotly writes them": (
+        course_cell("answer-1a-1", outputs=[CHART | {"data": {"x": [NAN, -INF]}}], execution_count=3),
+        "",
+    ),
+    "NaN in papermill's metadata": (
+        changed("metadata", "papermill", to={"duration": NAN, "parameters": {"x": INF}}),
+        "",
+    ),
+    "NaN in a cell's metadata": (grading("check-1a-1", {"grade_id": "check-1a-1", "points": NAN}), ""),
+    "a number of 5,000 digits": (with_value("9" * 5_000), ""),
+    "a number of 400 digits": (with_value("9" * 400), ""),
+    "a number beyond all": (with_value("1e999"), ""),
+    "half a surrogate pair in an output": (
+        course_cell("answer-1a-1", outputs=stream("\ud83d"), execution_count=3),
+        "",
+    ),
+    "half a surrogate pair in metadata": (
+        changed("metadata", "papermill", to={"\ud83d": "\ud83d"}),
+        "",
+    ),
+    "a name twice in an output": (
+        with_text('"outputs": []', '"outputs": [{"a": 1, "a": 2}]'),
+        "no run that left them",
     ),
     "text in many scripts": (more_cells(code("'\N{SNOWMAN}\U0001f600\0\x1b\u202e\u2028'")), ""),
     "an id twice": (
@@ -478,6 +502,133 @@ def test_a_note_on_hundreds_of_cells_is_cut(handed_in: Path) -> None:
     assert len(note) > 300 and note.endswith("\N{HORIZONTAL ELLIPSIS}")
 
 
+# Cells that are known by what they say, and checks that are put back
+
+
+def solved_cells() -> list[dict[str, Any]]:
+    """The released notebook's cells with an answer in each answer cell, as a learner saves them."""
+    cells = json.loads(GOOD)["cells"]
+    for cell in cells:
+        if cell["id"].startswith("answer-"):
+            cell["source"] = "".join(cell["source"]).replace("# YOUR CODE HERE", f"x = {cell['id'][7:]!r}")
+    return cells
+
+
+def saved(cells: list[dict[str, Any]]) -> bytes:
+    return json.dumps(json.loads(GOOD) | {"cells": cells}).encode()
+
+
+def bare(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells as a tool leaves them that knows neither metadata nor ids."""
+    return [{key: value for key, value in cell.items() if key != "id"} | {"metadata": {}} for cell in cells]
+
+
+def course_cells(nb: NotebookNode) -> list[tuple[str, str]]:
+    return [
+        (cell.metadata.nbgrader.grade_id, cell.source) for cell in nb.cells if "nbgrader" in cell.metadata
+    ]
+
+
+def at(cells: list[dict[str, Any]], name: str) -> int:
+    return next(index for index, cell in enumerate(cells) if cell["id"] == name)
+
+
+SOLVED = [
+    (name, source.replace("# YOUR CODE HERE", f"x = {name[7:]!r}")) for name, source in course_cells(RELEASED)
+]
+
+
+def test_cells_without_metadata_and_ids_are_known_by_their_text_and_place(handed_in: Path) -> None:
+    nb, (note,) = taken(handed_in, saved(bare(solved_cells())))
+    assert course_cells(nb) == SOLVED
+    assert "nbgrader's metadata and the cell's id were lost; it was known by its text and place" in note
+
+
+def test_an_answer_that_kept_nothing_of_its_cell_is_the_code_right_above_its_check(handed_in: Path) -> None:
+    cells = solved_cells()
+    cells[at(cells, "answer-1a-2")]["source"] = "hot_keys = 1"
+    cells.insert(at(cells, "answer-1a-2"), code("scratch = 0", id="mine"))
+    cells[at(cells, "check-1a-3")]["source"] = ["check('1a.3')  # done"]
+    nb, _ = taken(handed_in, saved(bare(cells)))
+    assert dict(course_cells(nb))["answer-1a-2"] == "hot_keys = 1"
+    assert [name for name, _ in course_cells(nb)] == [name for name, _ in SOLVED]
+
+
+def merged(cells: list[dict[str, Any]], first: str, last: str, keeps: str) -> list[dict[str, Any]]:
+    """The cells from `first` to `last` as one, as JupyterLab merges them, with the metadata and id of one of them."""
+    begin, end = at(cells, first), at(cells, last)
+    text = "\n\n".join("".join(cell["source"]) for cell in cells[begin : end + 1])
+    return [*cells[:begin], cells[at(cells, keeps)] | {"source": text}, *cells[end + 1 :]]
+
+
+MERGED = {
+    "into the answer above it": ("answer-1a-2", "check-1a-2", "answer-1a-2"),
+    "into the check below it": ("answer-1a-2", "check-1a-2", "check-1a-2"),
+    "two steps in one": ("answer-1a-2", "check-1a-3", "answer-1a-2"),
+}
+
+
+@pytest.mark.parametrize("strip", [False, True], ids=["kept", "stripped"])
+@pytest.mark.parametrize("name", MERGED)
+def test_a_check_that_was_merged_is_put_back_behind_its_answer(
+    handed_in: Path, name: str, strip: bool
+) -> None:
+    cells = merged(solved_cells(), *MERGED[name])
+    nb, notes = taken(handed_in, saved(bare(cells) if strip else cells))
+    names = [name for name, _ in course_cells(nb)]
+    released = [name for name, _ in SOLVED]
+    assert names == [each for each in released if each != "answer-1a-3" or name != "two steps in one"]
+    sources = dict(course_cells(nb))
+    assert sources["check-1a-2"] == 'check("1a.2")' and "x = '1a-2'" in sources["answer-1a-2"]
+    assert "check-1a-2 was gone and was put back behind answer-1a-2, as it was released." in notes
+
+
+def test_all_checks_gone_are_put_back(handed_in: Path) -> None:
+    cells = [cell for cell in solved_cells() if not cell["id"].startswith("check-")]
+    nb, notes = taken(handed_in, saved(cells))
+    assert course_cells(nb) == SOLVED
+    assert len(notes) == 10 and all("was put back behind answer-" in note for note in notes)
+
+
+def test_a_check_comes_behind_the_rest_of_a_split_answer(handed_in: Path) -> None:
+    cells = solved_cells()
+    cells[at(cells, "check-1a-2")] = code("shuffle_join = {}", id="rest")
+    nb, _ = taken(handed_in, saved(cells))
+    place = [cell.id for cell in nb.cells].index("check-1a-2")
+    assert [cell.id for cell in nb.cells[place - 2 : place]] == ["answer-1a-2", "rest"]
+
+
+def test_a_check_whose_answer_is_gone_too_comes_before_the_next_step(handed_in: Path) -> None:
+    cells = [cell for cell in solved_cells() if cell["id"] not in {"answer-1a-2", "check-1a-2"}]
+    nb, notes = taken(handed_in, saved(cells))
+    assert [name for name, _ in course_cells(nb)] == [name for name, _ in SOLVED if name != "answer-1a-2"]
+    assert set(notes) == {
+        "answer-1a-2 is gone.",
+        "check-1a-2 was gone and was put back above answer-1a-3, as it was released.",
+    }
+
+
+def test_a_check_typed_by_the_learner_stands_in_for_the_one_that_is_gone(handed_in: Path) -> None:
+    cells = solved_cells()
+    cells[at(cells, "check-1a-2")] = code('check("1a.2");', id="mine")
+    nb, _ = taken(handed_in, saved(cells))
+    assert course_cells(nb) == [(n, 'check("1a.2");' if n == "check-1a-2" else s) for n, s in SOLVED]
+    cells[at(cells, "check-1a-3")] = code('check("1a.2")', id="another")  # says which step it is of
+    nb, notes = taken(handed_in, saved(cells))
+    assert "check-1a-3 was gone and was put back behind answer-1a-3, as it was released." in notes
+
+
+@pytest.mark.parametrize(
+    "claim", ['check("1a.2"); 2.0', '"""check("1a.2")"""', "check = lambda _: 2.0", "2.0"]
+)
+def test_what_is_not_the_check_alone_is_no_check(handed_in: Path, claim: str) -> None:
+    cells = solved_cells()
+    cells[at(cells, "check-1a-2")] = code(claim, id="mine")
+    nb, notes = taken(handed_in, saved(cells))
+    assert dict(course_cells(nb))["check-1a-2"] == 'check("1a.2")'
+    assert any(note.startswith("check-1a-2 was gone") for note in notes)
+
+
 # Notes on the module's cells
 
 
@@ -500,7 +651,14 @@ def test_answers_and_own_cells_bring_no_note(handed_in: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda cells, at: cells.pop(at["check-1a-2"]), "check-1a-2 is gone, so its step brings no points."),
+        (
+            lambda cells, at: cells.pop(at["check-1a-2"]),
+            "check-1a-2 was gone and was put back behind answer-1a-2, as it was released.",
+        ),
+        (
+            lambda cells, at: cells.pop(at["setup-1"]),
+            "setup-1 was gone and was put back behind parameters, as it was released.",
+        ),
         (lambda cells, at: cells.pop(at["answer-1a-2"]), "answer-1a-2 is gone."),
         (
             lambda cells, at: cells.pop(at["parameters"]),
@@ -536,7 +694,7 @@ def test_answers_and_own_cells_bring_no_note(handed_in: Path) -> None:
         ),
     ],
     ids=[
-        *("check gone", "answer gone", "parameters gone", "pasted below", "pasted above"),
+        *("check gone", "setup gone", "answer gone", "parameters gone", "pasted below", "pasted above"),
         *("check as Markdown", "answer as raw", "check changed", "seed changed", "check moved"),
     ],
 )

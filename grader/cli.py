@@ -47,11 +47,11 @@ def check(
         outcomes: list[Outcome] = []
         unwritten: list[str] = []
         for each in paths.chosen(folder, module):
-            if not each.written:
-                unwritten.append(each.name)
-                console.print(f"{each.name} not yet written", style="dim", highlight=False)
-                continue
-            outcomes += check_module(folder, each, used, progress)
+            unwritten += each.unwritten
+            for name in each.unwritten:
+                console.print(f"{name} not yet written", style="dim", highlight=False)
+            if each.written:
+                outcomes += check_module(folder, each, used, progress)
         progress.status.stop()
         console.print(summary(outcomes, unwritten))
         console.print(

@@ -51,21 +51,43 @@ class Step:
 
 @dataclass(frozen=True)
 class Exercise:
-    """Five steps under one heading, such as 1a."""
+    """Five steps under one heading, such as 1a; `written` says whether its content exists yet."""
 
     id: str
     title: str
+    written: bool
     steps: tuple[Step, ...]
+
+    @property
+    def to_come(self) -> str:
+        """The sentence by which a notebook says that this exercise is not yet written."""
+        return f"Exercise {self.id} ({self.title}) is still to come."
 
 
 @dataclass(frozen=True)
 class Module:
-    """One notebook, such as 01_optimization; `written` says whether its content exists yet."""
+    """One notebook, such as 01_optimization, with all its exercises, written or not."""
 
     name: str
     title: str
-    written: bool
     exercises: tuple[Exercise, ...]
+
+    @property
+    def written(self) -> bool:
+        """Whether there is a notebook: one of the exercises is written."""
+        return any(exercise.written for exercise in self.exercises)
+
+    @property
+    def to_come(self) -> tuple[Exercise, ...]:
+        """The exercises that are not yet written."""
+        return tuple(exercise for exercise in self.exercises if not exercise.written)
+
+    @property
+    def unwritten(self) -> tuple[str, ...]:
+        """What reports list as not yet written: nothing, single exercises, or the module as a whole."""
+        if not self.written:
+            return (self.name,)
+        return tuple(f"{self.name} {exercise.id} ({exercise.title})" for exercise in self.to_come)
 
 
 @dataclass(frozen=True)
@@ -102,15 +124,16 @@ def room(module_name: str) -> str:
 
 
 def steps(of: Module | Registry) -> Iterator[Step]:
-    """Yield the steps of a module or of the whole course, in order."""
+    """Yield the steps of a module or of the whole course that are written, in order."""
     for each in of.modules if isinstance(of, Registry) else (of,):
         for exercise in each.exercises:
-            yield from exercise.steps
+            if exercise.written:
+                yield from exercise.steps
 
 
 def step(step_id: str, registry: Registry | None = None) -> Step:
-    """Return the step with this id ("1a.1"); raises LabsError listing the nearest ids if there is none."""
-    known = {each.id: each for each in steps(registry or load())}
+    """Return the step with this id ("1a.1"), written or not; raises LabsError listing the nearest ids if there is none."""
+    known = {each.id: each for m in modules(registry) for e in m.exercises for each in e.steps}
     if step_id not in known:
         raise LabsError(f"There is no step {step_id!r}{_nearest(str(step_id), known)}.")
     return known[step_id]
@@ -124,8 +147,8 @@ def exercise_of(step_id: str, registry: Registry | None = None) -> Exercise:
 
 def module_of(step_id: str, registry: Registry | None = None) -> Module:
     """Return the module a step belongs to; raises LabsError if the step is unknown."""
-    wanted = step(step_id, registry).id
-    return next(m for m in modules(registry) if any(s.id == wanted for s in steps(m)))
+    wanted = exercise_of(step_id, registry)
+    return next(m for m in modules(registry) if wanted in m.exercises)
 
 
 @functools.cache
@@ -144,19 +167,18 @@ def _load(path: Path) -> Registry:
 
 def _module(row: dict[str, Any]) -> Module:
     name = str(row.get("name", "?"))
-    _keys(
-        row,
-        {"name", "title", "written", "exercises"},
-        {"name", "title", "written", "exercises"},
-        f"module {name}",
-    )
-    return Module(name, row["title"], row["written"], tuple(_exercise(each) for each in row["exercises"]))
+    keys = {"name", "title", "exercises"}
+    _keys(row, keys, keys, f"module {name}")
+    return Module(name, row["title"], tuple(_exercise(each) for each in row["exercises"]))
 
 
 def _exercise(row: dict[str, Any]) -> Exercise:
     where = f"exercise {row.get('id', '?')}"
-    _keys(row, {"id", "title", "steps"}, {"id", "title", "steps"}, where)
-    return Exercise(row["id"], row["title"], tuple(_step(each) for each in row["steps"]))
+    keys = {"id", "title", "written", "steps"}
+    _keys(row, keys, keys, where)
+    if not isinstance(row["written"], bool):
+        raise LabsError(f"{where} has written = {row['written']!r}; it is true or false.")
+    return Exercise(row["id"], row["title"], row["written"], tuple(_step(each) for each in row["steps"]))
 
 
 def _step(row: dict[str, Any]) -> Step:
@@ -189,7 +211,7 @@ def _validate(registry: Registry) -> None:
             raise LabsError(f"module {number} is called {each.name!r}; call it {number:02d}_something.")
         if not each.exercises:
             raise LabsError(f"module {each.name} has no exercise.")
-        earlier: list[str] = []
+        earlier: dict[str, bool] = {}
         for letter, exercise in zip("abcdefgh", each.exercises, strict=False):
             if exercise.id != f"{number}{letter}":
                 raise LabsError(f"exercise {exercise.id!r} of {each.name} is where {number}{letter} belongs.")
@@ -202,20 +224,23 @@ def _validate(registry: Registry) -> None:
                     raise LabsError(f"step {item.id} is there twice.")
                 if item.id != f"{exercise.id}.{place}":
                     raise LabsError(f"step {item.id!r} is where {exercise.id}.{place} belongs.")
-                _validate_step(item, each.written, earlier)
+                _validate_step(item, exercise.written, earlier)
                 seen.add(item.id)
-                earlier.append(item.id)
+                earlier[item.id] = exercise.written
 
 
-def _validate_step(item: Step, written: bool, earlier: list[str]) -> None:
+def _validate_step(item: Step, written: bool, earlier: dict[str, bool]) -> None:
+    """`earlier` has the steps before this one in its module, and whether each is written."""
     if not item.title:
         raise LabsError(f"step {item.id} has no title.")
     if isinstance(item.points, bool) or not isinstance(item.points, int) or item.points <= 0:
         raise LabsError(f"step {item.id} is worth {item.points!r}; points are a whole number above 0.")
     if written and not item.answers:
-        raise LabsError(f"step {item.id} of a written module has no answer; list what its cell must produce.")
+        raise LabsError(
+            f"step {item.id} of a written exercise has no answer; list what its cell must produce."
+        )
     if written and not 2 <= len(item.hints) <= 3:
-        raise LabsError(f"step {item.id} of a written module has {len(item.hints)} hints; give 2 or 3.")
+        raise LabsError(f"step {item.id} of a written exercise has {len(item.hints)} hints; give 2 or 3.")
     names = [answer.name for answer in item.answers]
     for answer in item.answers:
         if answer.kind not in KINDS:
@@ -225,6 +250,8 @@ def _validate_step(item: Step, written: bool, earlier: list[str]) -> None:
     for need in item.needs:
         if need not in earlier:
             raise LabsError(f"step {item.id} needs {need!r}, which is no earlier step of its module.")
+        if written and not earlier[need]:
+            raise LabsError(f"step {item.id} needs {need!r}, whose exercise is not yet written.")
     for name in item.compare:
         if name not in names:
             raise LabsError(f"step {item.id} compares {name!r}, which is not among its answers.")

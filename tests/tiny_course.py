@@ -48,28 +48,31 @@ def check(step):
     return Verdict(step, points, number + SEED, found)"""
 
 
-def registry_text(hints: str = '["Look at SEED.", "Add the number of the step."]') -> str:
-    """Return a registry of two modules of one exercise, the second not yet written."""
+def registry_text(half: bool = False) -> str:
+    """Return a registry of two modules of one exercise, the second not yet written; the first is `half` of two exercises if wanted."""
     lines = []
-    for number, (name, written) in enumerate([(NAME, "true"), ("02_later", "false")], start=1):
-        lines += ["[[modules]]", f'name = "{name}"', f'title = "{name}"', f"written = {written}"]
-        lines += ["[[modules.exercises]]", f'id = "{number}a"', f'title = "Sums {number}"']
-        for step in range(1, 6):
-            lines += [
-                "[[modules.exercises.steps]]",
-                f'id = "{number}a.{step}"',
-                f'title = "Add {step}"',
-                "points = 2",
-            ]
-            if written == "true":
-                lines += [f'answers = [{{ name = "answer_{step}", kind = "value", type = "int" }}]']
-                lines += [f'compare = ["answer_{step}"]', f"hints = {hints}"]
-                lines += [f'needs = ["1a.{step - 1}"]'] if step > 1 else []
+    for module, exercises in ((NAME, ["1a", "1b"] if half else ["1a"]), ("02_later", ["2a"])):
+        lines += ["[[modules]]", f'name = "{module}"', f'title = "{module}"']
+        for exercise in exercises:
+            written = exercise == "1a"
+            lines += ["[[modules.exercises]]", f'id = "{exercise}"', f'title = "Sums {exercise}"']
+            lines += [f"written = {str(written).lower()}"]
+            for step in range(1, 6):
+                lines += ["[[modules.exercises.steps]]", f'id = "{exercise}.{step}"']
+                lines += [f'title = "Add {step}"', "points = 2"]
+                if written:
+                    lines += [f'answers = [{{ name = "answer_{step}", kind = "value", type = "int" }}]']
+                    lines += [f'compare = ["answer_{step}"]']
+                    lines += ['hints = ["Look at SEED.", "Add the number of the step."]']
+                    lines += [f'needs = ["1a.{step - 1}"]'] if step > 1 else []
     return "\n".join(lines) + "\n"
 
 
-def source_text() -> str:
-    """Return the module's solution in percent format."""
+TO_COME = "Exercise 1b (Sums 1b) is still to come."
+
+
+def source_text(half: bool = False) -> str:
+    """Return the module's solution in percent format; that of `half` a module ends with what is to come."""
     cells = ['# %% tags=["parameters"]\nSEED = 0', f'# %% tags=["setup"]\n{SETUP}']
     cells.append("# %% [markdown]\n# ## A lesson\n# Sums add up.")
     cells.append('# %%\nprint("rows:", 40 + 2)\nprint(f"took {time.perf_counter() / 1000:.3f} s")')
@@ -78,14 +81,15 @@ def source_text() -> str:
         region = f"### BEGIN SOLUTION\nanswer_{step} = {step} + SEED\n### END SOLUTION"
         cells.append(f'# %% tags=["answer:1a.{step}"]\n# Put your sum into answer_{step}.\n{region}')
         cells.append(f'# %% tags=["check:1a.{step}"]\ncheck("1a.{step}")')
+    cells += [f"# %% [markdown]\n# {TO_COME}"] if half else []
     return "\n\n".join(cells) + "\n"
 
 
-def make(root: Path) -> Module:
+def make(root: Path, half: bool = False) -> Module:
     """Make a course in `root` with its source and an instructor notebook that was never run; return the module."""
     files = {
-        root / "labs_lib" / "registry.toml": registry_text(),
-        paths.source_file(root, NAME): source_text(),
+        root / "labs_lib" / "registry.toml": registry_text(half),
+        paths.source_file(root, NAME): source_text(half),
     }
     for path, text in files.items():
         path.parent.mkdir(parents=True)
@@ -128,16 +132,16 @@ class Silent:
 
 
 @functools.cache
-def _finished() -> tempfile.TemporaryDirectory[str]:
+def _finished(half: bool) -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory(prefix="labs-tiny-")
     root = Path(folder.name)
-    module = make(root)
+    module = make(root, half)
     write_expected(root, module, Silent())
     assert build_module(root, module, execute=True, listener=Silent()) == []
     return folder
 
 
-def finished(root: Path) -> Module:
+def finished(root: Path, half: bool = False) -> Module:
     """Copy a course that is built, executed and has its digests to `root`; return its module."""
-    shutil.copytree(_finished().name, root, dirs_exist_ok=True)
+    shutil.copytree(_finished(half).name, root, dirs_exist_ok=True)
     return paths.chosen(root, NAME)[0]

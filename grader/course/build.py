@@ -85,8 +85,14 @@ def structure_problems(cells: Sequence[NotebookNode], module: Module) -> list[st
     for kind, step in wanted:
         if counts[kind, step] != 1:
             problems.append(f"Step {step} has {counts[kind, step]} {kind} cells; it needs exactly one.")
+    unwritten = {step.id: exercise.id for exercise in module.to_come for step in exercise.steps}
     for kind, step in sorted(set(found) - set(wanted)):
-        problems.append(f"There is a cell tagged {kind}:{step}, but {module.name} has no step {step}.")
+        why = (
+            f"exercise {unwritten[step]} is not yet written"
+            if step in unwritten
+            else f"{module.name} has no step {step}"
+        )
+        problems.append(f"There is a cell tagged {kind}:{step}, but {why}.")
     if not problems and found != wanted:
         first = next(
             f"{kind}:{step}" for (kind, step), want in zip(found, wanted, strict=True) if want != (kind, step)
@@ -98,7 +104,17 @@ def structure_problems(cells: Sequence[NotebookNode], module: Module) -> list[st
         problems.append('There must be exactly one cell tagged "parameters".')
     for number, cell in enumerate(cells, start=1):
         problems += _cell_problems(cell, number)
-    return problems
+    return [*problems, *_promise_problems(cells, module)]
+
+
+def _promise_problems(cells: Sequence[NotebookNode], module: Module) -> Iterator[str]:
+    """The text says of each exercise that is not yet written that it is still to come, and of no other."""
+    text = " ".join(" ".join(cell.source.split()) for cell in cells if cell.cell_type == "markdown")
+    for exercise in module.exercises:
+        if exercise.written and exercise.to_come in text:
+            yield f"The text says {exercise.to_come!r}, but it is written; take the sentence out."
+        if not exercise.written and exercise.to_come not in text:
+            yield f"No Markdown cell says {exercise.to_come!r}; a learner has to know."
 
 
 def _cell_problems(cell: NotebookNode, number: int) -> Iterator[str]:
@@ -172,7 +188,7 @@ def write_solution(root: Path, module: Module) -> Path:
     source = paths.source_file(root, module.name)
     if not source.is_file():
         raise LabsError(
-            f"Module {module.name} is marked written, but {source.relative_to(root)} does not exist."
+            f"Module {module.name} has written exercises, but {source.relative_to(root)} does not exist."
         )
     path = paths.solution_file(root, module.name)
     text = source.read_text(encoding="utf-8")

@@ -170,7 +170,7 @@ def expected_problems(root: Path, module: Module) -> Iterator[str]:
             if name not in stored.get(step.id, {}):
                 yield f"{where} has no digest of {name} in {step.id}; run `grader expected {module.name}`."
     for name in sorted(stored.keys() - steps.keys()):
-        yield f"{where} has digests for {name}, which is no step of {module.name}."
+        yield f"{where} has digests for {name}, which is no written step of {module.name}."
 
 
 def _expected(root: Path, module: Module) -> dict[str, dict[str, str]]:

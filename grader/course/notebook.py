@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from labs_lib import registry
 from labs_lib.registry import Module, Step
 
 VERDICT_MIME = "application/vnd.labs.verdict+json"
@@ -70,7 +71,7 @@ def role_of(cell: NotebookNode) -> Role:
 
 def place_of(cells: Sequence[NotebookNode], index: int, module: Module) -> Place:
     """Name the place of the cell at `index`: its step, or a lesson cell's heading and next step."""
-    titles = {step.id: step.title for exercise in module.exercises for step in exercise.steps}
+    titles = {step.id: step.title for step in registry.steps(module)}
     own = role_of(cells[index]).step
     if own:
         return Place(module.name, own, titles.get(own, ""))

@@ -53,5 +53,7 @@ def chosen(root: Path, name: str | None = None) -> list[Module]:
         return list(course.modules)
     module = registry.module(name, course)
     if not module.written:
-        raise LabsError(f"Module {name} is not yet written; labs_lib/registry.toml says written = false.")
+        raise LabsError(
+            f"Module {name} is not yet written; labs_lib/registry.toml has written = false for its exercises."
+        )
     return [module]

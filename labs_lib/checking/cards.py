@@ -101,6 +101,9 @@ def progress_text(steps: dict[str, dict[str, Any]], modules: Iterable[registry.M
         if not module.written:
             continue
         for exercise in module.exercises:
+            if not exercise.written:
+                lines.append(f"  {exercise.id}  still to come: {exercise.title}")
+                continue
             states = [steps.get(step.id, {}).get("status", "") for step in exercise.steps]
             points = sum(steps.get(step.id, {}).get("points", 0) for step in exercise.steps)
             marks = " ".join(MARKS.get(state, "·") for state in states)

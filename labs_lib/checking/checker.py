@@ -32,10 +32,12 @@ def check(step_id: str) -> cards.Card:
     """Check the answers of a step in the calling notebook; the verdict shows itself as a card.
 
     Names are looked up in the caller's variables and in the open lab's database. Raises LabsError if there is no such
-    step or no lab is open. Never raises for a wrong answer, writes nothing to stderr, changes nothing that it checks.
+    step, it is not yet written or no lab is open. Never raises for a wrong answer, writes nothing to stderr, changes nothing that it checks.
     """
     namespace = sys._getframe(1).f_globals
-    step = registry.step(step_id)
+    step, exercise = registry.step(step_id), registry.exercise_of(step_id)
+    if not exercise.written:
+        raise LabsError(f"{exercise.to_come} Its steps can't be checked yet.")
     opened = lab.current()
     started = time.perf_counter()
     captured = capture(step, namespace, opened, trials_of(step, opened.seed))

@@ -287,7 +287,7 @@ COMMITTED_WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "digest in learner notebook": (_digest_in_learner, "holds the expected digest of answer_1 in step 1a.1"),
     "output in learner notebook": (_output_in_learner, "has outputs; learners start from none"),
     "no digest": (_without_digest, "has no digest of answer_1 in 1a.1"),
-    "digest of no step": (_without_digest, "has digests for 9z.1, which is no step"),
+    "digest of no step": (_without_digest, "has digests for 9z.1, which is no written step"),
     "plot without summary": (_bare_plot, "the plot has no text summary"),
     "partial marks stored": (_partial_marks, "step 1a.4 (Add 4): 1 of 2 points"),
     "never run": (_never_run, "step 1a.1 (Add 1): the cell was never executed"),

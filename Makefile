@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The seed under which make test draws from the proofs; a random one by default, which the run prints.
+DRAW := $(if $(SEED),LABS_DRAW=$(SEED))
 
-.PHONY: setup check test lab doctor lint bench lock clean stop
+.PHONY: setup check test prove attacks lab doctor lint bench lock clean stop
 
 setup: $(VENV)/.ready
 
@@ -28,8 +30,16 @@ test: setup
 	@$(BIN)/ruff format --quiet --check labs_lib datasets grader tests benchmarks
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache --no-logo
-	@$(BIN)/python -m pytest tests -m "not alone" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
-	@$(BIN)/python -m pytest tests -m alone
+	@$(DRAW) $(BIN)/python -m pytest tests -m "not alone and not proof" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	@$(DRAW) $(BIN)/python -m pytest tests -m "alone and not proof"
+
+# make prove EXERCISE=2a proves one exercise, MODULE=02_patterns a module, nothing all of it; make test says which are needed.
+prove: setup
+	@$(BIN)/grader prove $(MODULE) $(EXERCISE)
+
+# What takes too long for every run: the attacks that need Spark, whole modules through an instructor's commands.
+attacks: setup
+	@$(BIN)/python -m pytest tests -m proof
 
 lab: setup
 	@$(BIN)/labs lab

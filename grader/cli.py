@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from grader.console import Progress, countdown, summary, tell_result
+from grader.console import Progress, countdown, summary, tell_result, trials
 from grader.course import paths
 from grader.course.drift import drift
 from grader.rehearsal.outcome import Failure, Outcome
@@ -122,6 +122,52 @@ def grade(
                 advance()
         page = class_report.write(folder, chosen, results)
         console.print(f"Report: {page}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def prove(
+    what: Annotated[
+        str | None, typer.Argument(help="A module or an exercise, such as 02_patterns or 2a; all by default.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Draw the three seeds from this one; by default from a random one."),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Exercises side by side.")] = 2,
+    boxed: Annotated[bool, typer.Option(help="Send notebooks through sandbox and judge, too.")] = True,
+    root: Root = None,
+) -> None:
+    """Try every wrong and right answer, and notebooks in the sandbox; enter what holds into tests/proved.toml."""
+    # Here, because these bring Spark's client along.
+    from grader.proof import prove as proving
+    from grader.proof.boxed import grade_boxed
+
+    with _session(root) as (folder, console, progress):
+        progress.status.stop()
+        modules = proving.chosen(folder, what)
+        exercises = [exercise for chosen in modules.values() for exercise in chosen]
+        used = secrets.randbelow(2**31 - 1) + 1 if seed is None else seed
+        console.print(f"Seed {used} (repeat with: grader prove --seed {used})", highlight=False)
+        with trials(console, proving.trials_left(folder, exercises)) as advance:
+            proved = proving.side_by_side(folder, exercises, proving.seeds_from(used), jobs, advance)
+        problems = [sentence for _, complaints in proved.values() for sentence in complaints]
+        for module in modules if boxed and not problems else []:
+            console.print(
+                f"{module.name}: the solution, half of it and nothing, through sandbox and judge",
+                highlight=False,
+            )
+            problems += grade_boxed(folder, module, used).problems
+        if not problems and boxed:
+            for exercise in exercises:
+                proving.enter(folder, exercise, proved[exercise.id][0])
+            console.print(
+                f"Proved: {', '.join(each.id for each in exercises)}; entered into tests/proved.toml.",
+                highlight=False,
+            )
+        for sentence in problems:
+            console.print(Text(sentence, style="red"), soft_wrap=True)
+        if problems:
+            raise typer.Exit(1)
 
 
 @app.command(name="drift")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from grader.classroom.class_report import Result
 from grader.course.notebook import Place
+from grader.proof.trial import Trial
 from grader.rehearsal.outcome import Failure, Outcome, StepRun
 
 
@@ -65,6 +66,33 @@ def countdown(console: Console, total: int) -> Iterator[Callable[[], None]]:
     with rich.progress.Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=total)
         yield lambda: bar.advance(task)
+
+
+@contextlib.contextmanager
+def trials(console: Console, total: int) -> Iterator[Callable[[Trial], None]]:
+    """A bar over the trials of a proof, and a line for each; call what it gives after each trial."""
+    columns = (
+        TextColumn("Proving"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=total)
+
+        def tell(trial: Trial) -> None:
+            line = f"{trial.exercise} {trial.answer:<64.64} {trial.seconds:6.1f} s"
+            console.print(
+                Text(
+                    line if trial.complaint is None else f"{line}\n  {trial.complaint}",
+                    "red" if trial.complaint else "",
+                ),
+                soft_wrap=True,
+            )
+            bar.advance(task)
+
+        yield tell
 
 
 def summary(outcomes: list[Outcome], unwritten: list[str]) -> Table:

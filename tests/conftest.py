@@ -7,6 +7,7 @@ the long files come first, so that short ones fill the end.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ LONG = ("test_module_grading", "test_answers")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ.setdefault("LABS_DRAW", str(secrets.randbelow(2**31 - 1) + 1))
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["LABS_HOME"] = tempfile.mkdtemp(prefix="labs-home-")
         furnish(Path(os.environ["LABS_HOME"]), SHARED)
@@ -35,6 +37,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         stop_server(Path(os.environ["LABS_HOME"]))
         shutil.rmtree(os.environ["LABS_HOME"], ignore_errors=True)
+
+
+def pytest_report_header() -> str:
+    return f"proofs are drawn under seed {os.environ['LABS_DRAW']} (repeat with: make test SEED={os.environ['LABS_DRAW']})"
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -67,6 +67,7 @@ class JudgeSubmission(NbGraderPreprocessor):
         # Here, because nbgrader reads this module for every command, and these bring Spark's client along.
         from grader.judging.grading import grade
         from grader.judging.judge import Judges
+        from grader.vetting.outputs import make_plain
 
         root = Path(self.root) if self.root else paths.find_root()
         module = paths.chosen(root, resources["nbgrader"]["assignment"])[0]
@@ -75,11 +76,12 @@ class JudgeSubmission(NbGraderPreprocessor):
         for note in graded.notes:
             self.log.warning("%s: %s", resources["nbgrader"].get("student", "submission"), note)
         verdicts = {f"check-{verdict.step.replace('.', '-')}": verdict for verdict in graded.verdicts}
-        given = {cell.source for cell in read(paths.solution_file(root, module.name)).cells}
+        solution = read(paths.solution_file(root, module.name))
+        given = {cell.source for cell in solution.cells if cell.cell_type == "markdown"}
+        nb.metadata = solution.metadata  # a submission's own may hold widgets, which pages load
         for cell, outputs in zip(nb.cells, graded.outputs, strict=True):
+            make_plain(cell, given)
             if cell.cell_type != "code":
-                # Formgrader and feedback render Markdown with the HTML in it, scripts too.
-                cell.source = cell.source if cell.source in given else cell.source.replace("<", "&lt;")
                 continue
             if is_grade(cell):
                 cell.outputs = [_result(verdicts.get(cell.metadata.nbgrader["grade_id"]))]

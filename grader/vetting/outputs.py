@@ -1,4 +1,4 @@
-"""A learner's outputs as they may stand in feedback: text and pictures, bounded; no HTML, no scripts.
+"""A learner's outputs and notes as they may stand in feedback: text and pictures, bounded; no HTML, no scripts, no links.
 
 What comes in is the parsed JSON of a notebook that hostile code may have written.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import re
+from collections.abc import Collection
 from typing import Any
 
 import nbformat
@@ -29,6 +31,25 @@ def outputs_of(executed: Any, cells: int) -> list[list[NotebookNode]]:
     if not isinstance(found, list) or len(found) != cells:
         return [[] for _ in range(cells)]
     return [_of_cell(cell) for cell in found]
+
+
+def as_text(notes: str) -> str:
+    """Markdown that shows `notes` as they were typed.
+
+    Formgrader and feedback render Markdown: with its HTML, with links to `javascript:`, and with formulas, whose \\href makes
+    links too. Nothing is rendered in a fenced block, and a fence that is longer than any in the notes can't be closed by them.
+    """
+    fence = "~" * max(3, 1 + max(map(len, re.findall("~+", notes)), default=0))
+    return f"{fence}\n{notes}\n{fence}"
+
+
+def make_plain(cell: NotebookNode, given: Collection[str]) -> None:
+    """Take from a learner's cell what a page would render: other than the course's own Markdown (`given`), notes become text."""
+    grading = cell.metadata.get("nbgrader")
+    cell.metadata = NotebookNode({"nbgrader": grading} if grading else {})
+    cell.pop("attachments", None)
+    if cell.cell_type != "code" and (cell.cell_type != "markdown" or cell.source not in given):
+        cell.cell_type, cell.source = "markdown", as_text(cell.source)
 
 
 def seconds_of(executed: Any, cells: int) -> list[float]:

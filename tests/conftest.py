@@ -23,7 +23,7 @@ from labs_lib import settings
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SHARED = settings.home()  # the user's own, which `make test` has set up
-LONG = ("test_module_grading", "test_answers")
+LONG = ("test_boxed", "test_answers")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -25,7 +25,7 @@ from labs_lib.checking import digest
 from labs_lib.checking.evidence import ROW_LIMIT, Evidence, Unusable
 from labs_lib.errors import first_line
 from labs_lib.lab import Lab
-from labs_lib.measuring import delta_log, plans, spark_ui
+from labs_lib.measuring import delta_log, plans, spark_ui, table_history
 from labs_lib.registry import Answer, Step
 
 Measured = dict[tuple[str, str], spark_ui.Run | None]  # by step and plan
@@ -44,6 +44,7 @@ class Observer:
     lab: Lab
     trusting: bool = True
     measured: Measured = field(default_factory=dict)
+    _contradictions: dict[str, str | None] = field(default_factory=dict, init=False, repr=False)
 
     def answer(self, name: str) -> Any:
         """A captured answer, as plain data."""
@@ -76,9 +77,21 @@ class Observer:
         """Folder of a table answer. Raises LabsError if it is not there."""
         return self.lab.path(name)
 
+    def log(self, table: str) -> Path:
+        """Folder of a table whose history fits its files. Raises Unusable if it doesn't, LabsError if there is no such table."""
+        path = self.lab.path(table)
+        if table not in self._contradictions:
+            self._contradictions[table] = table_history.contradiction(path)
+        if said := self._contradictions[table]:
+            raise Unusable(said)
+        return path
+
     def facts(self, table: str) -> delta_log.TableFacts:
-        """What the log of a table says, an answer or a course table. Raises LabsError if it can't be read."""
-        return delta_log.read(self.lab.path(table))
+        """What the log of a table says, an answer or a course table.
+
+        Raises LabsError if it can't be read, and Unusable if it is no course table and its history contradicts its files.
+        """
+        return delta_log.read(self.lab.path(table) if table in datasets.TABLES else self.log(table))
 
     def digests(self) -> dict[str, str]:
         """Digests of the answers that are compared with the solution's. Raises Unusable if one can't be computed."""

@@ -98,7 +98,7 @@ def observe_2b_1(observer: Observer) -> dict[str, Any]:
         "no_time": dead["failed_at"].null_count,
         "batches": len(of_batch),
         "batch_is_arrival": _is_arrivals(of_batch, arrivals),
-        "commits": {name: _row_commits(observer.path(name)) for name in (ACCEPTED, DEAD)},
+        "commits": {name: _row_commits(observer.log(name)) for name in (ACCEPTED, DEAD)},
         "rows_of_batches": {
             name: sorted(Counter(table["batch_id"].to_pylist()).values())
             for name, table in ((ACCEPTED, accepted), (DEAD, dead))
@@ -246,9 +246,9 @@ def observe_2b_2(observer: Observer) -> dict[str, Any]:
         "missing": (wanted - kept).total(),
         "extra": (kept - wanted).total(),
         "rows": target.num_rows,
-        "commits": [commit["rows"] for commit in _row_commits(observer.path(CHECKED))],
+        "commits": [commit["rows"] for commit in _row_commits(observer.log(CHECKED))],
         "due_commits": [due[run].total() for run in WRITTEN_RUNS],
-        "removed": _removes_rows(observer.path(CHECKED)),
+        "removed": _removes_rows(observer.log(CHECKED)),
     }
 
 

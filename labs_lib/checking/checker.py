@@ -168,15 +168,18 @@ def _checks(step: Step) -> ModuleType:
 
 
 def blame_earlier_step(verdict: Verdict, step: Step, solved: Collection[str]) -> Verdict:
-    """Where a step that this one builds on is not among those solved, say so instead of listing what follows from it."""
+    """Where a step that this one builds on is not among those solved, say so instead of listing what follows from it.
+
+    That holds for a verdict that would pass as well: an answer that rests on nothing is not an answer to this step.
+    """
     unsolved = [need for need in step.needs if need not in solved]
-    if verdict.passed or not unsolved:
+    if not unsolved:
         return verdict
     first = registry.step(unsolved[0])
     sentence = (
         f"This step builds on {first.id} ({first.title}), which is not solved yet. Solve that one first."
     )
-    return replace(verdict, status="blocked", sentence=sentence, findings=(), hints=())
+    return replace(verdict, status="blocked", points=0, sentence=sentence, findings=(), hints=())
 
 
 def _in_kernel() -> bool:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -77,6 +78,8 @@ def test_a_step_that_builds_on_an_unsolved_one_says_so() -> None:
         blocked.status == "blocked" and "builds on 1a.3 (Fix it), which is not solved yet" in blocked.sentence
     )
     assert blame_earlier_step(failed, step, solved={"1a.3"}) == failed
+    passed = replace(failed, status="pass", points=step.points)
+    assert blame_earlier_step(passed, step, solved=set()).points == 0
 
 
 def test_points_are_shared_by_weight_and_rounded_down_to_halves() -> None:

@@ -1,19 +1,20 @@
 """Has submissions' evidence judged in a sandbox of the judge's own and brings the verdicts back.
 
-What a plan or a table does to the judge's process hurts that submission only: the step at which the judge ends gets no
-points, and another judge takes the steps after it. A judge goes on to the next submission, whose engine is warm then,
-unless it met something that had to be refused: then nobody meets that judge again.
+What a plan or a table does to the judge's process hurts that submission only. A step at which the judge ends, or runs out of
+time, is judged again by a fresh judge that has seen nobody else's work; only if that ends too it gets no points. A judge goes on
+to the next submission, whose engine is warm then, unless something went wrong or had to be refused, or it grew: then nobody meets
+that judge again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -24,12 +25,14 @@ from grader.sandbox.runner import Ended, Limits
 from grader.sandbox.workbox import Workbox, workbox
 from grader.vetting import Rejected, read_json
 from grader.vetting.files import shown
+from grader.vetting.removal import remove_or_say
 from labs_lib import registry
 from labs_lib.checking.verdict import Finding, Status, Verdict
 from labs_lib.errors import LabsError
 from labs_lib.registry import Module, Step
 
-STARTS = 3  # of a judge for one submission
+TRIES = 2  # of a step at which the judge ends, the last by a fresh one; and of handing in what a run left
+PROGRAM = ("-m", "grader.judging.judge_inside")
 SERVES = 25  # submissions, before a judge is replaced all the same
 MEMORY = 5 * 2**30  # bytes, of the judge's sandbox
 START = 60.0  # seconds that a judge may take for a submission beside its steps
@@ -80,16 +83,15 @@ class Judges:
     ) -> Judged:
         """Judge what a run left. `reference` is the solution's evidence by step; None when the solution itself is judged.
 
-        Raises LabsError if no sandbox can be set up; whatever the evidence holds gives a verdict.
+        Raises LabsError if no sandbox can be set up, or if what the run left can't be handed over: that is no result to keep.
+        Whatever the evidence holds gives a verdict.
         """
         steps = list(registry.steps(module))
         found: Found = {}
         problems: list[str] = []
-        for _ in range(STARTS):
-            pending = [step for step in steps if step.id not in found]
-            if not pending:
-                break
-            judge = self._ready(tuple(data), protected)
+        tried: Counter[str] = Counter()
+        answers = {each.name.lower() for step in steps for each in step.answers if each.kind == "table"}
+        while pending := [step for step in steps if step.id not in found]:
             plan = {
                 "module": module.name,
                 "seed": seed,
@@ -98,23 +100,37 @@ class Judges:
                 "patience": patience.step,
                 "solved": [name for name, (verdict, _) in found.items() if verdict.passed],
             }
-            refused = judge.hand_in(ran, plan, reference)
+            try:
+                judge = self._ready(tuple(data), protected)
+                refused = judge.hand_in(ran, plan, reference, answers)
+                ended = judge.wait(START + patience.judging)
+                found |= judge.results(pending)
+                goes_on = judge.goes_on()
+            except OSError as error:
+                self.close()  # it may wait for what never comes, or have half of it
+                tried[""] += 1
+                if tried[""] == TRIES:
+                    raise LabsError(
+                        f"What the notebook left could not be handed to the judge ({error.strerror or error}), so nothing was kept; "
+                        "is the disk full? Grade it again."
+                    ) from error
+                continue
+            except BaseException:
+                self.close()
+                raise
             problems += [sentence for sentence in refused if sentence not in problems]
-            ended = judge.wait(START + patience.judging)
-            found |= judge.results(pending)
             left = [step for step in pending if step.id not in found]
-            if left or refused or not judge.goes_on():
+            if left or refused or not goes_on:
                 self.close()
             if left:
-                problems.append(f"Judging step {left[0].id} ended the judge: {_why(ended)}")
-                found[left[0].id] = (
-                    _unjudged(left[0], f"Judging this answer took too much. {_why(ended)}"),
-                    None,
-                )
-        for step in steps:
-            found.setdefault(
-                step.id, (_unjudged(step, "The answers before used up the judge's patience."), None)
-            )
+                first = left[0]
+                tried[first.id] += 1
+                if tried[first.id] == TRIES:
+                    problems.append(
+                        f"Judging step {first.id} ended the judge, and a fresh one: {_why(ended)}"
+                    )
+                    sentence = f"Judging this answer took too much. {_why(ended)}"
+                    found[first.id] = (_unjudged(first, sentence), None)
         return Judged(
             tuple(found[step.id][0] for step in steps),
             {step.id: evidence for step in steps if (evidence := found[step.id][1]) is not None},
@@ -150,9 +166,17 @@ class _Judge:
         return self._thread.is_alive() and (self._data, self._box.sandboxed) == (data, protected)
 
     def hand_in(
-        self, ran: Ran, plan: dict[str, Any], reference: Mapping[str, dict[str, Any]] | None
+        self,
+        ran: Ran,
+        plan: dict[str, Any],
+        reference: Mapping[str, dict[str, Any]] | None,
+        answers: Collection[str],
     ) -> list[str]:
-        """Copy what a run left to where the judge looks for it; returns a sentence for what could not be taken."""
+        """Copy what a run left to where the judge looks for it; returns a sentence for what could not be taken.
+
+        Of tables go along those that are `answers`, and those that evidence or reference speak of. After an OSError half of it may
+        be there: nobody may meet this judge then.
+        """
         self._number += 1
         folder = self._box.inbox / f".{self._number}"
         folder.mkdir()
@@ -162,9 +186,11 @@ class _Judge:
         except Rejected as refusal:
             (folder / "evidence").mkdir()
             problems.append(f"The evidence was refused: {refusal}")
-        refused = ran.take_tables(folder / "tables")
+        reference_text = json.dumps(reference or {})
+        evidence = [file.read_bytes() for file in (folder / "evidence").rglob("*") if file.is_file()]
+        refused = ran.take_tables(folder / "tables", answers, [*evidence, reference_text.encode()])
         (folder / "plan.json").write_text(json.dumps({**plan, "refused": refused}))
-        (folder / "reference.json").write_text(json.dumps(reference or {}))
+        (folder / "reference.json").write_text(reference_text)
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)  # the judge's user is another one
         folder.rename(self._box.inbox / str(self._number))
@@ -180,7 +206,7 @@ class _Judge:
             if time.monotonic() > deadline:
                 self.end()
             time.sleep(LOOK_EVERY)
-        shutil.rmtree(self._box.inbox / str(self._number))
+        remove_or_say(self._box.inbox / str(self._number))
         if self._thread.is_alive():
             return None
         if isinstance(self._ended, LabsError):
@@ -196,8 +222,8 @@ class _Judge:
                 try:
                     raw = read_json(path, RESULT_BYTES, 60)
                     found[step.id] = (verdict_from(raw["verdict"], step), raw["evidence"])
-                except (Rejected, KeyError, TypeError, ValueError) as error:
-                    found[step.id] = (_unjudged(step, f"The judge's result can't be read: {error}"), None)
+                except (Rejected, KeyError, TypeError, ValueError):
+                    break  # it is as good as none, and the judge is not to be believed any further
         return found
 
     def goes_on(self) -> bool:
@@ -218,7 +244,7 @@ class _Judge:
         return self._box.path / "out" / str(self._number) / "done.json"
 
     def _run(self) -> None:
-        command = [sys.executable, "-m", "grader.judging.judge_inside", str(self._box.inbox)]
+        command = [sys.executable, *PROGRAM, str(self._box.inbox)]
         limits = Limits(memory=MEMORY, wall=float("inf"))  # each submission has its own time
         try:
             self._ended = self._box.run(command, limits, stop=self._stop)

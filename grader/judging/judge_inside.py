@@ -31,11 +31,12 @@ from labs_lib.checking.checker import blame_earlier_step, examine, judge
 from labs_lib.checking.evidence import Evidence, Unusable
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Status, Verdict
-from labs_lib.engine import session
+from labs_lib.engine import server, session
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Step
 
 HUNG = 124  # exit code after a step that took too long; timeout(1)'s own
+LOST = 123  # exit code when the engine ended under a step
 IDLE = 1800.0  # seconds without a submission after which the judge ends by itself
 LOOK_EVERY = 0.05  # seconds between looks into the inbox
 
@@ -146,6 +147,8 @@ def _judge_steps(folder: Path, out: Path) -> bool:
         began = time.perf_counter()
         verdict, evidence = _judged(step, folder / "evidence" / f"{name}.json", court, reference.get(name))
         watchdog.cancel()
+        if not verdict.passed and court.is_open and server.running() is None:
+            os._exit(LOST)  # the engine's end says nothing about this answer: another judge has to look at it
         verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - began)
         solved |= {name} if verdict.passed else set()
         _write(

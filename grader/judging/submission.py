@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
+import os
 import re
+import stat
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,9 @@ from labs_lib.registry import Module
 EXECUTED_BYTES = 256 * 2**20  # of the executed notebook's file
 EVIDENCE_FILES, EVIDENCE_BYTES = 200, 32 * 2**20
 TABLES = 60  # a module's own lessons make about a dozen
-TABLE_FILES, TABLE_BYTES = 20_000, 512 * 2**20
+TABLE_FILES, TABLE_BYTES = 40_000, 2**30  # of all tables of a submission together
+
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 
 # NameError's sentence, and Spark's for a table or view that is not there.
 _MISSING = re.compile(r"name '(\w+)' is not defined|\[TABLE_OR_VIEW_NOT_FOUND\][^`]*`([^ ]+)`")
@@ -53,28 +58,30 @@ class Ran:
         """Copy the evidence files to the new folder `target`; an empty one if there are none. Raises Rejected."""
         self._take(("workspace", self.module, "evidence"), target, EVIDENCE_FILES, EVIDENCE_BYTES)
 
-    def take_tables(self, target: Path) -> dict[str, str]:
-        """Copy the learner's own tables to subfolders of the new folder `target`.
+    def take_tables(self, target: Path, answers: Collection[str], said: Iterable[bytes]) -> dict[str, str]:
+        """Copy the learner's own tables to subfolders of the new folder `target`: those that are `answers`, then those that `said` names.
 
-        Course tables stay behind: the judge lays fresh ones. Returns a sentence for each that was refused.
+        All of them share one budget of files and bytes, by apparent size: a hole takes as much as what it stands for, once copied.
+        Others stay behind, and course tables too: the judge lays fresh ones. Returns a sentence for each that was refused.
         """
         target.mkdir()
         refused: dict[str, str] = {}
         try:
             folder = _plain_folder(self.box.path, "workspace", self.module, "tables")
-        except (Rejected, FileNotFoundError):
+            names = sorted(os.listdir(folder))
+        except (Rejected, OSError):
             return refused
-        names = sorted(entry.name for entry in folder.iterdir())
         own = [
             name
             for name in names
             if re.fullmatch(r"[a-z_][a-z0-9_]{0,63}", name) and name not in datasets.TABLES
         ]
-        for name in own[:TABLES]:
+        named = _named(own, said)
+        files, size = TABLE_FILES, TABLE_BYTES
+        for name in [*(set(own) & set(answers)), *(name for name in named if name not in answers)][:TABLES]:
             try:
-                self._take(
-                    ("workspace", self.module, "tables", name), target / name, TABLE_FILES, TABLE_BYTES
-                )
+                took = self._take(("workspace", self.module, "tables", name), target / name, files, size)
+                files, size = files - took[0], size - took[1]
             except Rejected as refusal:
                 refused[name] = f"The table {name} was refused: {refusal}"
         return refused
@@ -92,13 +99,13 @@ class Ran:
                 said = str(output.get("evalue", ""))[:2000] if isinstance(output, dict) else ""
                 yield from (name or table for name, table in _MISSING.findall(said))
 
-    def _take(self, parts: Sequence[str], target: Path, files: int, size: int) -> None:
+    def _take(self, parts: Sequence[str], target: Path, files: int, size: int) -> tuple[int, int]:
         try:
             source = _plain_folder(self.box.path, *parts)
         except FileNotFoundError:
             target.mkdir()
-            return
-        copy_regular(source, target, max_files=files, max_bytes=size)
+            return 0, 0
+        return copy_regular(source, target, max_files=files, max_bytes=size)
 
 
 @contextlib.contextmanager
@@ -159,10 +166,28 @@ def _plain_folder(root: Path, *parts: str) -> Path:
     path = root
     for part in parts:
         path = path / part
-        if path.is_symlink():
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise Rejected(f"{part} can't be read: {error.strerror}.") from None
+        if stat.S_ISLNK(mode):
             raise Rejected(f"{part} is a symbolic link.")
-        if not path.exists():
-            raise FileNotFoundError(path)
-        if not path.is_dir():
+        if not stat.S_ISDIR(mode):
             raise Rejected(f"{part} is not a folder.")
     return path
+
+
+def _named(names: Sequence[str], said: Iterable[bytes]) -> list[str]:
+    """Those of `names` that texts contain, as they are or in base64, as plans and views are kept."""
+    left, found = dict.fromkeys(names), []
+    for text in said:
+        plain = b"\n".join([text, *map(_decoded, _BASE64.findall(text))]).lower()
+        found += [name for name in left if name.encode() in plain]
+        left = {name: None for name in left if name not in found}
+    return sorted(found)
+
+
+def _decoded(text: bytes) -> bytes:
+    return base64.b64decode(text[: len(text) // 4 * 4])

@@ -44,13 +44,14 @@ class _Copy:
 
 def copy_regular(
     source: Path, target: Path, *, max_files: int, max_bytes: int, hard_links: bool = False
-) -> None:
+) -> tuple[int, int]:
     """Copy the folder `source` to the new folder `target`, taking folders and regular files only.
 
     `source` itself may not be a link; the folders above it are the caller's to trust. Modes are not kept,
     times are. Files and folders together may number `max_files`, contents `max_bytes`. A file with more hard
     links than the tree holds is refused unless `hard_links` is true, because its other names are outside.
-    Raises Rejected, naming the relative path, and leaves no `target` behind; FileExistsError if it was there.
+    Returns the number of files and folders, and of bytes. Raises Rejected, naming the relative path, and leaves no `target`
+    behind; FileExistsError if it was there.
     """
     target.mkdir(mode=0o700)
     state = _Copy(max_files, max_bytes, hard_links)
@@ -66,6 +67,7 @@ def copy_regular(
     except BaseException:
         remove_or_say(target)
         raise
+    return state.files, state.bytes
 
 
 def read_json(path: Path, max_bytes: int, max_depth: int) -> Any:

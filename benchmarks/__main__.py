@@ -14,11 +14,11 @@ import typer
 from rich.console import Console
 
 from benchmarks import ground
-from benchmarks.figures import Result, save, show
+from benchmarks.figures import Result, Trial, save, show
 from labs_lib.errors import LabsError
 
-PARTS = "abcd"  # (e) takes long and is measured when asked for
-ALL_PARTS = "abcde"
+PARTS = "abcd"  # (e) and (f) take long and are measured when asked for
+ALL_PARTS = "abcdef"
 FILE = ground.ROOT / "build" / "benchmarks.json"
 
 
@@ -33,14 +33,26 @@ def main(
     many: Annotated[
         int, typer.Option(min=0, help="(e): size of the large class of a short exercise; 0 leaves it out.")
     ] = 50,
+    module: Annotated[str, typer.Option(help="(f): the module that is run.")] = "02_patterns",
+    conf: Annotated[
+        list[str] | None, typer.Option(help="(f): a setting of Spark's to try, key=value; may be repeated.")
+    ] = None,
+    jvm: Annotated[
+        list[str] | None, typer.Option(help="(f): an option of the JVM to try; may be repeated.")
+    ] = None,
+    record: Annotated[bool, typer.Option(help="(f): with Java's flight recorder, which costs too.")] = False,
 ) -> None:
-    """Measure what the course costs: (a) speed, (b) memory, (c) check cells, (d) wall time against Spark's, (e) grading."""
+    """Measure what the course costs: (a) speed, (b) memory, (c) check cells, (d) wall time against Spark's, (e) grading, (f) CPU."""
     if not only or set(only) - set(ALL_PARTS):
         raise typer.BadParameter(f"{only!r} is not made of the letters {', '.join(ALL_PARTS)}.")
+    for setting in conf or []:
+        if "=" not in setting:
+            raise typer.BadParameter(f"{setting!r} is not of the form key=value.")
+    trial = Trial(dict(setting.split("=", 1) for setting in conf or []), tuple(jvm or ()), record)
     console = Console()
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        results = _measure(only, rounds, (submissions, many), console)
+        results = _measure(only, rounds, (submissions, many), (module, trial), console)
     except LabsError as error:
         console.print(f"[red]{error}", soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None
@@ -49,12 +61,14 @@ def main(
     console.print(f"Figures and raw data: {FILE}", soft_wrap=True, highlight=False)
 
 
-def _measure(only: str, rounds: int, sizes: tuple[int, int], console: Console) -> list[Result]:
+def _measure(
+    only: str, rounds: int, sizes: tuple[int, int], tried: tuple[str, Trial], console: Console
+) -> list[Result]:
     # Imported here: `--help` should not wait for papermill and pyspark.
-    from benchmarks import grading, memory, solution, speed
+    from benchmarks import cost, grading, memory, solution, speed
 
     results = []
-    with ground.prepared() as place:
+    with ground.prepared(stock="a" in only or "b" in only or "e" in only) as place:
         console.print(f"Preparations done: {place.how}.", highlight=False)
         if "a" in only:
             results.append(speed.measure(place, rounds, console))
@@ -64,6 +78,8 @@ def _measure(only: str, rounds: int, sizes: tuple[int, int], console: Console) -
             results.extend(solution.measure(place, rounds, wanted, console))
         if "e" in only:
             results.append(grading.measure(place, *sizes, console))
+        if "f" in only:
+            results.append(cost.measure(place, *tried, console))
     return results
 
 

@@ -40,6 +40,15 @@ class Result:
     raw: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What (f) tries beside the course's own settings: Spark's, options of the JVM, and whether the flight recorder is on."""
+
+    conf: dict[str, str] = field(default_factory=dict)
+    jvm: tuple[str, ...] = ()
+    record: bool = False
+
+
 def show(results: Sequence[Result], console: Console) -> None:
     """Print every figure with its target, then what was counted."""
     table = Table(title="Benchmarks: ratios and counts of this run", title_justify="left")

@@ -56,9 +56,10 @@ class Ground:
 
 
 @contextlib.contextmanager
-def prepared() -> Iterator[Ground]:
+def prepared(stock: bool) -> Iterator[Ground]:
     """Link, materialise and resolve all that is not measured; at the end stop the server and remove everything.
 
+    Stock Spark's packages are resolved only if `stock` says that it will run.
     This process's own LABS_HOME is the new one from here on, so the user's server is never seen.
     """
     user_home = settings.home()
@@ -83,9 +84,9 @@ def prepared() -> Iterator[Ground]:
             del os.environ[key]
         os.environ["LABS_HOME"] = str(home)
         stock_java = {"JAVA_HOME": str(_java_home(found, folder)), "PYSPARK_PYTHON": sys.executable}
-        stock, how = _resolve_stock(clean | stock_java, found, folder)
+        resolved, how = _resolve_stock(clean | stock_java, found, folder) if stock else ({}, "no stock Spark")
         try:
-            yield Ground(folder, found, clean | stock_java | stock, clean | {"LABS_HOME": str(home)}, how)
+            yield Ground(folder, found, clean | stock_java | resolved, clean | {"LABS_HOME": str(home)}, how)
         finally:
             server.stop()
 

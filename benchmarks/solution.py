@@ -63,7 +63,7 @@ class Run:
     failures: tuple[str, ...]
 
 
-class _Silent:
+class Silent:
     """A listener that tells nobody; a failed step is found in the outcome."""
 
     def cell(self, place: Place) -> None: ...
@@ -96,7 +96,7 @@ def _run(place: Ground) -> Run:
     shutil.copyfile(paths.solution_file(ROOT, MODULE), target)
     workspace = place.fresh("workspace")
     began = time.time()
-    outcome, executed = run_solution(root, module, 0, workspace, _Silent())
+    outcome, executed = run_solution(root, module, 0, workspace, Silent())
     ended = time.time()
     if executed is None:
         raise LabsError(f"Module 1's solution did not run to its end: {outcome.failures[0]}")

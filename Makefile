@@ -1,4 +1,5 @@
 # Two commands do everything: `make check` and `make test`. Each sets up what it needs first.
+# `make check MODULE=02_patterns JOBS=1` runs one module, one notebook at a time.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -23,7 +24,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 check: setup
-	@$(BIN)/grader check
+	@$(BIN)/grader check $(MODULE) $(if $(JOBS),--jobs $(JOBS))
 
 test: setup
 	@$(BIN)/ruff check --quiet labs_lib datasets grader tests benchmarks

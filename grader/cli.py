@@ -16,9 +16,10 @@ from rich.text import Text
 from grader.console import Progress, countdown, summary, tell_result, trials
 from grader.course import paths
 from grader.course.drift import drift
-from grader.rehearsal.outcome import Failure, Outcome
+from grader.rehearsal.outcome import Failure
 from grader.rehearsal.report import write_report
-from grader.rehearsal.run import build_module, check_module, write_expected
+from grader.rehearsal.run import build_module, write_expected
+from grader.rehearsal.side_by_side import check_modules, jobs_that_fit
 from grader.sandbox.runner import FLAG
 from labs_lib.errors import LabsError
 
@@ -38,20 +39,26 @@ def check(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Repeat a run; a fresh random seed by default.")
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            help="Runs side by side, each with a Spark server of 4 GB; by default what fits here.",
+        ),
+    ] = None,
     root: Root = None,
 ) -> None:
     """Run every solution under a fresh seed, replay every committed notebook with its lessons, and report."""
     with _session(root) as (folder, console, progress):
         used = secrets.randbelow(2**31 - 1) + 1 if seed is None else seed
         console.print(f"Seed {used} (repeat with: grader check --seed {used})", highlight=False)
-        outcomes: list[Outcome] = []
-        unwritten: list[str] = []
-        for each in paths.chosen(folder, module):
-            unwritten += each.unwritten
-            for name in each.unwritten:
-                console.print(f"{name} not yet written", style="dim", highlight=False)
-            if each.written:
-                outcomes += check_module(folder, each, used, progress)
+        chosen = paths.chosen(folder, module)
+        unwritten = [name for each in chosen for name in each.unwritten]
+        for name in unwritten:
+            console.print(f"{name} not yet written", style="dim", highlight=False)
+        written = [each for each in chosen if each.written]
+        outcomes = check_modules(folder, written, used, jobs or jobs_that_fit(), progress)
         progress.status.stop()
         console.print(summary(outcomes, unwritten))
         console.print(

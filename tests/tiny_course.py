@@ -7,12 +7,13 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 from grader.course import paths
 from grader.course.build import write_solution
 from grader.course.notebook import Place
-from grader.rehearsal.outcome import Failure, StepRun
-from grader.rehearsal.run import build_module, write_expected
+from grader.rehearsal.outcome import Failure, Outcome, Stage, StepRun
+from grader.rehearsal.run import build_module, rehearse, write_expected
 from labs_lib.registry import Module
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -139,6 +140,11 @@ def _finished(half: bool) -> tempfile.TemporaryDirectory[str]:
     write_expected(root, module, Silent())
     assert build_module(root, module, execute=True, listener=Silent()) == []
     return folder
+
+
+def checked(root: Path, module: Module) -> list[Outcome]:
+    """Run and replay the module as `grader check --seed 7 --jobs 1` does, in this process; return both outcomes."""
+    return [rehearse(root, module, stage, 7, Silent()) for stage in get_args(Stage)]
 
 
 def finished(root: Path, half: bool = False) -> Module:

@@ -1,4 +1,4 @@
-"""`grader check`, `grader build` and `grader expected`: the runs of whole modules."""
+"""`grader build` and `grader expected`, and one run of `grader check`: the runs of whole modules."""
 
 from __future__ import annotations
 
@@ -15,32 +15,26 @@ from labs_lib.errors import LabsError
 from labs_lib.registry import Module
 
 
-def check_module(root: Path, module: Module, seed: int, listener: Listener) -> list[Outcome]:
-    """Run a module's solution under `seed`, then replay the committed notebook, each in its own workspace.
+def rehearse(root: Path, module: Module, stage: Stage, seed: int, listener: Listener) -> Outcome:
+    """Run a module's solution under `seed`, or replay the committed notebook with its own, in a new workspace.
 
     Lessons run in the replay alone; under fresh seeds a test runs them, with the learner's notebook.
     """
-    outcomes = []
-    stages: tuple[Stage, Stage] = ("fresh seed", "replay")
-    for stage in stages:
-        try:
-            with fresh_workspace() as workspace:
-                if stage == "fresh seed":
-                    outcomes.append(run_solution(root, module, seed, workspace, listener, demos=False)[0])
-                else:
-                    outcomes.append(replay(root, module, workspace, listener))
-        except LabsError as error:
-            outcomes.append(
-                _stopped(module, stage, seed if stage == "fresh seed" else None, str(error), listener)
-            )
-    return outcomes
+    try:
+        with fresh_workspace() as workspace:
+            if stage == "fresh seed":
+                return run_solution(root, module, seed, workspace, listener, demos=False)[0]
+            return replay(root, module, workspace, listener)
+    except LabsError as error:
+        return stopped(module, stage, seed, str(error), listener)
 
 
-def _stopped(module: Module, stage: Stage, seed: int | None, sentence: str, listener: Listener) -> Outcome:
+def stopped(module: Module, stage: Stage, seed: int, sentence: str, listener: Listener) -> Outcome:
+    """The outcome of a run that came to no step, and why."""
     first = next(iter(registry.steps(module)))
     failure = Failure(Place(module.name, first.id, first.title), sentence)
     listener.failure(failure)
-    return Outcome(module.name, stage, seed, 0.0, (), (failure,))
+    return Outcome(module.name, stage, seed if stage == "fresh seed" else None, 0.0, (), (failure,))
 
 
 def build_module(root: Path, module: Module, execute: bool, listener: Listener) -> list[Failure]:

@@ -20,7 +20,7 @@ from tiny_course import NAME, edit, edit_json
 
 from grader.course import build, drift, paths
 from grader.course.notebook import dumps, read
-from grader.rehearsal.run import build_module, check_module
+from grader.rehearsal.run import build_module
 from labs_lib.errors import LabsError
 
 VERSION = "9.9.9"
@@ -110,12 +110,12 @@ def test_a_check_runs_demos_in_the_replay_alone(tmp_path: Path) -> None:
     edit(paths.source_file(tmp_path, NAME), before, demo)
     listener = tiny_course.Silent()
     assert build_module(tmp_path, module, execute=True, listener=listener) == []
-    fresh, replayed = check_module(tmp_path, module, 7, listener)
+    fresh, replayed = tiny_course.checked(tmp_path, module)
     assert (fresh.seed, fresh.failures, len(fresh.steps)) == (7, (), 5)
     assert replayed.ok
     solution = paths.solution_file(tmp_path, NAME)
     edit_json(solution, "rows: 42\n", "rows: 43\n")
-    fresh, replayed = check_module(tmp_path, module, 7, listener)
+    fresh, replayed = tiny_course.checked(tmp_path, module)
     assert fresh.ok and not replayed.ok
 
 

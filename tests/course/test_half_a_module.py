@@ -18,7 +18,6 @@ from grader.console import summary
 from grader.course import build, drift, paths
 from grader.course.notebook import place_of, read
 from grader.rehearsal.report import write_report
-from grader.rehearsal.run import check_module
 from labs_lib import registry
 from labs_lib.checking import cards
 from labs_lib.checking.checker import check
@@ -33,7 +32,7 @@ def test_it_builds_and_checks_with_what_it_has_and_names_what_is_to_come(tmp_pat
     learner = read(paths.learner_file(tmp_path, NAME))
     assert learner.cells[-1].source == TO_COME
     assert place_of(learner.cells, len(learner.cells) - 1, module).step == "1a.5"
-    outcomes = check_module(tmp_path, module, 7, tiny_course.Silent())
+    outcomes = tiny_course.checked(tmp_path, module)
     assert [(outcome.ok, len(outcome.steps)) for outcome in outcomes] == [(True, 5)] * 2
     console = Console(record=True, width=100)
     console.print(summary(outcomes, list(module.unwritten)))

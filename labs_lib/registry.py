@@ -20,19 +20,25 @@ from labs_lib.errors import LabsError
 REGISTRY_FILE = Path(__file__).with_name("registry.toml")
 STEPS_PER_EXERCISE = 5
 
-Kind = Literal["table", "dataframe", "function", "value", "file", "run", "runs", "state"]
+Kind = Literal["table", "dataframe", "definition", "value", "file", "files", "run", "runs", "state"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A name the learner's answer cell must produce, and what it must be; a lesson cell makes it where `given` is set."""
+    """A name the learner's answer cell must produce, and what it must be; a lesson cell makes it where `given` is set.
+
+    `patterns` say which files of a folder belong to an answer of kind `files`: paths below it, with `*`, `?` and `**` for any number of
+    folders. `schema` names the JSON schema of an answer of kind `state`: `<schema>.json` in the folder `schemas` of the module's room.
+    """
 
     name: str
     kind: Kind
     type: str = ""
     digits: int = 6
     given: bool = False
+    patterns: tuple[str, ...] = ()
+    schema: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,12 +192,20 @@ def _step(row: dict[str, Any]) -> Step:
     optional = {"answers", "hints", "needs", "compare", "conf"}
     _keys(row, {"id", "title", "points"}, {"id", "title", "points"} | optional, where)
     for answer in row.get("answers", []):
-        _keys(answer, {"name", "kind"}, {"name", "kind", "type", "digits", "given"}, f"an answer of {where}")
+        _keys(
+            answer,
+            {"name", "kind"},
+            {"name", "kind", "type", "digits", "given", "patterns", "schema"},
+            f"an answer of {where}",
+        )
     return Step(
         id=row["id"],
         title=row["title"],
         points=row["points"],
-        answers=tuple(Answer(**answer) for answer in row.get("answers", [])),
+        answers=tuple(
+            Answer(**{**answer, "patterns": tuple(answer.get("patterns", []))})
+            for answer in row.get("answers", [])
+        ),
         conf=row.get("conf", False),
         **{key: tuple(row.get(key, [])) for key in ("hints", "needs", "compare")},
     )
@@ -247,6 +261,11 @@ def _validate_step(item: Step, written: bool, earlier: dict[str, bool]) -> None:
             raise LabsError(f"step {item.id} answers with a {answer.kind!r}; kinds are {', '.join(KINDS)}.")
         if not answer.name.isidentifier() or names.count(answer.name) > 1:
             raise LabsError(f"step {item.id} has an answer {answer.name!r}; use Python names, each once.")
+        for kind, key, given in (("files", "patterns", answer.patterns), ("state", "schema", answer.schema)):
+            if bool(given) != (answer.kind == kind):
+                raise LabsError(
+                    f"step {item.id}: {answer.name!r} is of kind {answer.kind!r}; {key!r} is for {kind!r}, which needs it."
+                )
     for need in item.needs:
         if need not in earlier:
             raise LabsError(f"step {item.id} needs {need!r}, which is no earlier step of its module.")

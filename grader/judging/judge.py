@@ -21,6 +21,7 @@ from typing import Any, Self, get_args
 
 import grader
 from grader.judging.submission import Patience, Ran
+from grader.sandbox.children import Door
 from grader.sandbox.runner import Ended, Limits
 from grader.sandbox.workbox import Workbox, workbox
 from grader.vetting import Rejected, read_json
@@ -156,6 +157,7 @@ class _Judge:
         self._number = -1
         self._stop = threading.Event()
         self._ended: Ended | LabsError | None = None
+        self._door = Door(box.inbox) if box.sandboxed else None
         (box.path / "out").mkdir()
         # A thread, because the sandbox is watched from this process for as long as it lives.
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -207,6 +209,8 @@ class _Judge:
                 self.end()
             time.sleep(LOOK_EVERY)
         remove_or_say(self._box.inbox / str(self._number))
+        if self._door is not None and self._door.problems:
+            raise LabsError(self._door.problems.pop())  # no verdict: a definition could not be tried
         if self._thread.is_alive():
             return None
         if isinstance(self._ended, LabsError):
@@ -245,9 +249,11 @@ class _Judge:
 
     def _run(self) -> None:
         command = [sys.executable, *PROGRAM, str(self._box.inbox)]
+        command += [str(self._door.name)] if self._door else []
         limits = Limits(memory=MEMORY, wall=float("inf"))  # each submission has its own time
         try:
-            self._ended = self._box.run(command, limits, stop=self._stop)
+            with self._door.serving() if self._door else contextlib.nullcontext():
+                self._ended = self._box.run(command, limits, stop=self._stop)
         except LabsError as error:
             self._ended = error
 
@@ -286,6 +292,7 @@ def verdict_from(raw: Mapping[str, Any], step: Step) -> Verdict:
         findings,
         hints,
         float(raw["seconds"]),
+        tuple(_text(told) for told in raw.get("taken", [])),
     )
 
 

@@ -1,6 +1,7 @@
 """Judges submissions' evidence, one after the other, in a process and a sandbox of the judge's own.
 
-Called as `python -m grader.judging.judge_inside INBOX` in the box. A submission is a folder INBOX/<n>, n = 0, 1, ..., with
+Called as `python -m grader.judging.judge_inside INBOX [DOOR]` in the box; definitions are tried in boxes from that door, and where
+there are no boxes, in processes of this one's user. A submission is a folder INBOX/<n>, n = 0, 1, ..., with
 `plan.json` (what to judge), `evidence`, `tables` and `reference.json` (the solution's evidence; empty when the solution
 itself is judged). Writes `out/<n>/<step>.json` after each step and `out/<n>/done.json` at the end. The check functions
 are the notebook's own, the server is one that no learner's code has run on.
@@ -9,6 +10,7 @@ are the notebook's own, the server is one that no learner's code has run on.
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import re
@@ -23,6 +25,7 @@ import pyspark.sql.connect.proto as proto
 from pyspark.errors import PySparkException
 
 import datasets
+from grader.sandbox.children import boxed_child
 from grader.vetting import TRUSTED_SERVER_CONF, Rejected, check_table
 from grader.vetting.admit import admit, taken_over
 from grader.vetting.removal import remove_or_say
@@ -31,6 +34,7 @@ from labs_lib.checking.checker import blame_earlier_step, examine, judge
 from labs_lib.checking.evidence import Evidence, Unusable
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Status, Verdict
+from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.engine import server, session
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Step
@@ -54,6 +58,7 @@ class Court:
     seed: int
     course_tables: list[str]
     folder: Path
+    launch: Launch
     refused: dict[str, str] = field(default_factory=dict)
     is_open: bool = False
     clean: bool = True
@@ -109,7 +114,7 @@ class Court:
                 self.refused[folder.name] = f"The table {folder.name} was refused: {refusal}"
 
 
-def main(box: Path, inbox: Path) -> None:
+def main(box: Path, inbox: Path, launch: Launch) -> None:
     """Judge submission after submission, until none comes any more."""
     settings.SPARK_CONF.update(TRUSTED_SERVER_CONF)
     number = 0
@@ -118,7 +123,7 @@ def main(box: Path, inbox: Path) -> None:
         os.environ["LABS_WORKSPACE"] = str(box / "workspace" / str(number))
         out = box / "out" / str(number)
         out.mkdir()
-        clean = _judge_steps(inbox / str(number), out)
+        clean = _judge_steps(inbox / str(number), out, launch)
         _write(out / "done.json", {"clean": clean})
         number += 1
 
@@ -132,10 +137,12 @@ def _comes(folder: Path) -> bool:
     return True
 
 
-def _judge_steps(folder: Path, out: Path) -> bool:
+def _judge_steps(folder: Path, out: Path, launch: Launch) -> bool:
     """Judge the steps that the plan names, in order; tells whether the submission was clean."""
     plan = json.loads((folder / "plan.json").read_text())
-    court = Court(plan["module"], plan["seed"], plan["course_tables"], folder / "tables", plan["refused"])
+    court = Court(
+        plan["module"], plan["seed"], plan["course_tables"], folder / "tables", launch, plan["refused"]
+    )
     reference = _reference(folder / "reference.json")
     solved = set(plan["solved"])
     for name in plan["steps"]:
@@ -202,7 +209,7 @@ def _examined(step: Step, evidence: Evidence, given: Evidence | None, court: Cou
     if evidence.problems:
         return evidence
     if given is None or not any(answer.given for answer in step.answers):
-        return examine(step, evidence, opened, trusting=False)
+        return examine(step, evidence, opened, trusting=False, launch=court.launch)
     # What a lesson gives is looked at as the solution had it: a view of the learner's could stand in for its tables.
     try:
         digests = Observer(step, evidence, opened, trusting=False).digests()
@@ -213,7 +220,9 @@ def _examined(step: Step, evidence: Evidence, given: Evidence | None, court: Cou
         if isinstance(captured, dict) and _reads_course_tables_only(captured.get("plan", "")):
             _MEASURED.setdefault((step.id, captured["plan"]), None)
     opened = court.enter(given)
-    looked = examine(replace(step, compare=()), evidence, opened, trusting=False, measured=_MEASURED)
+    looked = examine(
+        replace(step, compare=()), evidence, opened, trusting=False, measured=_MEASURED, launch=court.launch
+    )
     return replace(looked, digests=digests)
 
 
@@ -244,4 +253,8 @@ def _nothing(step: Step, status: Status, sentence: str) -> Verdict:
 
 
 if __name__ == "__main__":
-    main(Path.cwd(), Path(sys.argv[1]))
+    main(
+        Path.cwd(),
+        Path(sys.argv[1]),
+        functools.partial(boxed_child, Path(sys.argv[2])) if sys.argv[2:] else plain_child,
+    )

@@ -18,7 +18,7 @@ from grader.course.build import parse
 from grader.course.notebook import role_of
 from grader.rehearsal.execute import fresh_workspace
 from labs_lib import registry
-from labs_lib.checking.checker import examine, judge, trials_of
+from labs_lib.checking.checker import examine, judge
 from labs_lib.checking.evidence import capture
 from labs_lib.checking.verdict import Verdict
 from labs_lib.engine.session import changed_conf
@@ -100,7 +100,8 @@ class Rehearsal:
 
     def _keep(self, step: Step) -> None:
         lab = self._names["lab"]
-        evidence = examine(step, capture(step, self._names, lab, trials_of(step, self.seed)), lab)
+        names = self._names | {"In": [_as_cell(step, self._solutions[step.id])]}
+        evidence = examine(step, capture(step, names, lab), lab)
         verdict = judge(step, evidence, evidence.digests)
         if not verdict.passed:
             raise LabsError(f"The solution does not solve {step.id} under seed {self.seed}: {verdict}")
@@ -118,7 +119,8 @@ class Rehearsal:
                 names["SOLUTION"] = solution = self._solutions[step.id]
                 text = code if step.id == answer.step else solution
                 exec(compile(text, answer.path.stem if text is code else step.id, "exec"), names)
-                evidence = examine(step, capture(step, names, lab, trials_of(step, self.seed)), lab)
+                names["In"] = [_as_cell(step, f"SOLUTION = {solution!r}\n{text}")]
+                evidence = examine(step, capture(step, names, lab), lab)
                 verdicts.append(judge(step, evidence, self._expected[step.id]))
         return verdicts
 
@@ -132,6 +134,13 @@ class Rehearsal:
             conf.unset(name)
         for name in (name for name, value in wanted.items() if now.get(name) != value):
             conf.set(name, wanted[name])
+
+
+def _as_cell(step: Step, text: str) -> str:
+    """An answer as a notebook's cell in which each definition of the step is seen to be one, even if the text runs the solution's."""
+    return "\n".join(
+        [text, *(f"{each.name} = {each.name}" for each in step.answers if each.kind == "definition")]
+    )
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 It is copied in by itself and run by `python -I -S`, so it uses the standard library only. It says READY on
 standard output once the sandbox stands, then reads one JSON object from standard input: `command`,
-`environment`, `folder` and `limits` ({RLIMIT name: value}). A plan cut short means that the caller died, and
-nothing is started.
+`environment`, `folder`, `limits` ({RLIMIT name: value}) and `channel`, a descriptor that the command finds as
+CHANNEL, or null. A plan cut short means that the caller died, and nothing is started.
 
 Limits are set here, not by the caller: since Linux 5.14 RLIMIT_NPROC counts per user namespace, and only from
 within does it leave the caller's other processes out.
@@ -18,6 +18,7 @@ import signal
 import sys
 
 READY = b"\0sandbox ready\n"
+CHANNEL = 3  # where a command finds the connection that its caller handed in
 NOT_STARTED, NOT_RUNNABLE = 125, 127  # the shell's and env(1)'s customary codes
 
 
@@ -38,7 +39,10 @@ def main() -> None:
     except ValueError:
         os._exit(NOT_STARTED)
     os.dup2(os.open("/dev/null", os.O_RDWR), 0)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    handed_in = plan["channel"] is not None
+    if handed_in:
+        os.dup2(plan["channel"], CHANNEL)
+    os.closerange(CHANNEL + handed_in, os.sysconf("SC_OPEN_MAX"))
     for name, value in plan["limits"].items():
         lower(name, value)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and programs inherit that

@@ -68,13 +68,16 @@ def own(box: Path) -> int | None:
 
 @contextlib.contextmanager
 def standing(
-    box: Path, at: Path, readonly: Sequence[Path], scratch: int, uid: int | None
+    box: Path, at: Path, readonly: Sequence[Path], scratch: int, uid: int | None, channel: int | None = None
 ) -> Iterator[Standing]:
-    """Set a sandbox up, and end every process in it afterwards. Raises LabsError if it cannot be set up."""
+    """Set a sandbox up, and end every process in it afterwards. Raises LabsError if it cannot be set up.
+
+    `channel` is a descriptor of the caller's that stays open inside, until the plan says what becomes of it.
+    """
     process: subprocess.Popen[bytes] | None = None
     first_fd: int | None = None
     try:
-        process, info = _start(box, at, readonly, scratch, uid)
+        process, info = _start(box, at, readonly, scratch, uid, channel)
         with info:
             first, first_fd = _first(process, info.fileno())
         _wait_until_ready(process)
@@ -111,7 +114,7 @@ def kill(first_fd: int) -> None:
 
 
 def _start(
-    box: Path, at: Path, readonly: Sequence[Path], scratch: int, uid: int | None
+    box: Path, at: Path, readonly: Sequence[Path], scratch: int, uid: int | None, channel: int | None
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start bubblewrap; also returns the pipe on which it tells the id of its first process."""
     with contextlib.ExitStack() as stack:
@@ -131,7 +134,12 @@ def _start(
                 stderr=subprocess.STDOUT,
                 env={},
                 cwd="/",
-                pass_fds=[descriptors.info, filter_fd, *files.values()],
+                pass_fds=[
+                    descriptors.info,
+                    filter_fd,
+                    *files.values(),
+                    *([] if channel is None else [channel]),
+                ],
                 start_new_session=True,  # Ctrl-C is for the caller, which then ends the sandbox in order
             )
         except BaseException:

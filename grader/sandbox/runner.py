@@ -105,6 +105,7 @@ def run(
     at: Path = BOX,
     on_output: Callable[[bytes], None] | None = None,
     stop: threading.Event | None = None,
+    channel: int | None = None,
 ) -> Ended:
     """Run `command` in a sandbox and return how it ended; nothing that ran inside is alive then.
 
@@ -112,12 +113,12 @@ def run(
     the box is given to a user id of its own that the command runs as. `readonly` paths appear where they are
     on the host; this interpreter and its packages always do. The environment is `environment` with defaults
     for HOME, PATH and LANG. `on_output` gets the output as it comes and must return soon, for it holds up the
-    watching. Setting `stop` ends the run.
+    watching. Setting `stop` ends the run. `channel` is a descriptor that the command has as first_program.CHANNEL.
 
     Raises LabsError if the sandbox cannot be set up; whatever else ends this call ends the sandbox too.
     """
     uid = process.own(box)
-    with process.standing(box, at, readonly, limits.scratch, uid) as sandbox:
+    with process.standing(box, at, readonly, limits.scratch, uid, channel) as sandbox:
         plan = {
             "command": list(command),
             "folder": str(at),
@@ -128,6 +129,7 @@ def run(
                 **environment,
             },
             "limits": _kernel_limits(limits, alone=uid is not None),
+            "channel": channel,
         }
         process.send(sandbox, plan)
         return _watch(sandbox, box, limits, on_output, stop)

@@ -15,6 +15,7 @@ import pyspark.sql.connect.proto as proto
 
 from grader.vetting import Rejected, check_command, check_conf, check_plan, read_json
 from grader.vetting.files import shown
+from labs_lib.checking import used
 from labs_lib.checking.evidence import FILE_LIMIT, Evidence, Unusable, _value, plain
 from labs_lib.registry import Answer, Step
 
@@ -22,7 +23,6 @@ FILE_BYTES = 16 * 2**20  # of one step's evidence
 DEPTH = 40
 RUNS = 20  # of one answer
 STAGES = 500  # of one run
-OUTPUTS = 10_000  # of one function
 VIEWS = 100
 SETTINGS = 500
 SENTENCE = 400  # characters
@@ -52,7 +52,7 @@ def admit(step: Step, path: Path, seed: int, given: Evidence | None) -> Evidence
             answers[name] = _given(answer, given.answers[name], captured.get(name))
         elif name in captured:
             try:
-                answers[name] = _answer(answer, captured[name])
+                answers[name] = _answer(step, answer, captured[name])
             except Unusable as problem:
                 problems[name] = str(problem)
             except Rejected as refusal:
@@ -84,12 +84,10 @@ def taken_over(conf: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def _answer(answer: Answer, value: Any) -> Any:
+def _answer(step: Step, answer: Answer, value: Any) -> Any:
     match answer.kind:
         case "table":
             return {"table": answer.name.lower()}
-        case "state":
-            return None
         case "value":
             return _value(answer, value)
         case "dataframe":
@@ -106,18 +104,12 @@ def _answer(answer: Answer, value: Any) -> Any:
             if not isinstance(name, str) or not isinstance(text, str) or len(text.encode()) > FILE_LIMIT:
                 raise Rejected(f"a file of at most {FILE_LIMIT:,} bytes is expected.")
             return {"name": shown(name), "text": text}
-        case "function":
-            outputs = _dict({"it": value}, "it").get("outputs")
-            if not isinstance(outputs, list) or len(outputs) > OUTPUTS:
-                raise Rejected(f"what a function returned in at most {OUTPUTS:,} calls is expected.")
-            return {"outputs": [_output(each) for each in outputs]}
-
-
-def _output(value: Any) -> dict[str, Any]:
-    output = _dict({"it": value}, "it")
-    if "value" in output:
-        return {"value": plain(output["value"])}
-    return {"error": shown(_short(output.get("error")), SENTENCE)}
+        case "definition":
+            return used.checked_definition(answer.name, value)
+        case "files":
+            return used.checked_files(answer, value)
+        case "state":
+            return used.checked_state(answer, used.schema_of(step, answer), plain(value))
 
 
 def _given(answer: Answer, given: Any, value: Any) -> Any:

@@ -76,6 +76,7 @@ def text(verdict: Verdict) -> str:
         f"{MARKS[verdict.status]} {verdict.step} {verdict.title}: {WORDS[verdict.status].lower()}, "
         f"{verdict.points:g} of {verdict.max_points} points. {verdict.sentence}"
     ]
+    lines += [f"  taken for {told}" for told in verdict.taken]
     for finding in verdict.findings:
         lines.append(f"  {'✔' if finding.ok else '✘'} {finding.name}: {finding.found}")
         if not finding.ok:

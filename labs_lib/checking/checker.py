@@ -14,10 +14,11 @@ from typing import Any
 from pyspark.errors import PySparkException
 
 from labs_lib import lab, registry, settings
-from labs_lib.checking import cards, progress_file
-from labs_lib.checking.evidence import Evidence, Trial, Unusable, capture
+from labs_lib.checking import cards, progress_file, used
+from labs_lib.checking.evidence import Evidence, Unusable, capture
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Finding, Verdict, settle
+from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Step
 
@@ -40,7 +41,7 @@ def check(step_id: str) -> cards.Card:
         raise LabsError(f"{exercise.to_come} Its steps can't be checked yet.")
     opened = lab.current()
     started = time.perf_counter()
-    captured = capture(step, namespace, opened, trials_of(step, opened.seed))
+    captured = capture(step, namespace, opened)
     if settings.captures_only():
         captured.save(opened.folder / "evidence")
         sentence = "The evidence is kept for the grader, who judges it."
@@ -67,15 +68,16 @@ def examine(
     opened: lab.Lab,
     trusting: bool = True,
     measured: Measured | None = None,
+    launch: Launch = plain_child,
 ) -> Evidence:
     """Captured evidence with what an engine says about it: observations and digests.
 
-    What goes wrong on the way is the answer failing, and becomes a problem with a sentence. `trusting` and `measured`
-    are for Observer.
+    What goes wrong on the way is the answer failing, and becomes a problem with a sentence. `trusting`, `measured`
+    and `launch` are for Observer.
     """
     if evidence.missing or evidence.problems:
         return evidence
-    observer = Observer(step, evidence, opened, trusting, {} if measured is None else measured)
+    observer = Observer(step, evidence, opened, trusting, {} if measured is None else measured, launch)
     function: Observe | None = _functions(step)[0]
     try:
         digests = observer.digests()
@@ -94,6 +96,15 @@ def judge(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) ->
 
     `expected` holds digests of the solution's answers under the same seed, or is None where nobody has run it.
     """
+    taken = (
+        used.told(answer, evidence.answers[answer.name])
+        for answer in step.answers
+        if answer.name in evidence.answers
+    )
+    return replace(_verdict(step, evidence, expected), taken=tuple(told for told in taken if told))
+
+
+def _verdict(step: Step, evidence: Evidence, expected: Mapping[str, str] | None) -> Verdict:
     own = {answer.name for answer in step.answers if not answer.given}
     names = ", ".join(f"`{name}`" for name in evidence.missing)
     if evidence.missing and own <= set(evidence.missing) | (set(evidence.problems) & own):
@@ -146,20 +157,6 @@ def _functions(step: Step) -> tuple[Observe | None, Judge]:
     """`observe_1a_1` (if the step needs one) and `judge_1a_1` from the exercise's module in `labs_lib.checks`."""
     checks, suffix = _checks(step), step.id.replace(".", "_")
     return getattr(checks, f"observe_{suffix}", None), getattr(checks, f"judge_{suffix}")
-
-
-def trials_of(step: Step, seed: int) -> dict[str, Trial]:
-    """How each function answer of a step is tried under a seed: arguments from `inputs_1a_1` in `labs_lib.checks`.
-
-    Under the grader's seed they are ones that no notebook has seen. Where a plain call does not do, as for a class whose objects have
-    to be led through something, `drive_1a_1(function, *arguments)` there does it, in the learner's kernel.
-    """
-    if not any(answer.kind == "function" for answer in step.answers):
-        return {}
-    checks, suffix = _checks(step), step.id.replace(".", "_")
-    inputs: dict[str, list[list[Any]]] = getattr(checks, f"inputs_{suffix}")(seed)
-    drive = getattr(checks, f"drive_{suffix}", None)
-    return {name: Trial(calls, *([drive] if drive else [])) for name, calls in inputs.items()}
 
 
 def _checks(step: Step) -> ModuleType:

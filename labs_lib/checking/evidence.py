@@ -6,10 +6,9 @@ are read from their logs. That is what lets another process judge it (DESIGN.md,
 
 from __future__ import annotations
 
-import copy
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ import pandas as pd
 from pyspark.errors import PySparkException
 from pyspark.sql.connect.dataframe import DataFrame
 
+from labs_lib.checking import used
+from labs_lib.checking.used import Unusable
 from labs_lib.engine import session
 from labs_lib.errors import LabsError, first_line
 from labs_lib.lab import Lab
@@ -66,34 +67,17 @@ class Evidence:
         scratch.replace(path)
 
 
-def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    return function(*arguments)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """How a function answer is tried: `drive(function, *arguments)` for each of `inputs`, whose results are the evidence."""
-
-    inputs: Sequence[Sequence[Any]] = ()
-    drive: Callable[..., Any] = _call
-
-
-def capture(
-    step: Step,
-    namespace: Mapping[str, Any],
-    lab: Lab,
-    trials: Mapping[str, Trial] | None = None,
-) -> Evidence:
+def capture(step: Step, namespace: Mapping[str, Any], lab: Lab) -> Evidence:
     """Evidence of a step's answers, before anybody examines it. Reads only: nothing that it looks at is changed.
 
-    `trials` says how each function answer is tried, by its name.
+    `namespace` are a notebook's variables; IPython's `In` among them are the cells as they were run.
     """
     answers: dict[str, Any] = {}
     problems: dict[str, str] = {}
     missing: list[str] = []
     for answer in step.answers:
         try:
-            answers[answer.name] = _capture(answer, namespace, lab, (trials or {}).get(answer.name, Trial()))
+            answers[answer.name] = _capture(step, answer, namespace, lab)
         except Unanswered:
             missing.append(answer.name)
         except Unusable as problem:
@@ -114,15 +98,9 @@ class Unanswered(Exception):
     """The name is not there, or still holds the placeholder."""
 
 
-class Unusable(Exception):
-    """The answer is there and is not what the step asks for; the message is for the learner."""
-
-
-def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab, trial: Trial) -> Any:
+def _capture(step: Step, answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
     if answer.kind == "table":
         return _table(answer, lab)
-    if answer.kind == "state":
-        return None
     value = namespace.get(answer.name)
     if value is None or value is Ellipsis:
         raise Unanswered
@@ -139,10 +117,14 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab, trial: Tria
                     f"`{answer.name}` should be a list of what `measure` returned; it is {_kind_of(value)}."
                 )
             return [_run(answer, run) for run in value]
-        case "function":
+        case "definition":
             if not callable(value):
-                raise Unusable(f"`{answer.name}` should be a function; it is {_kind_of(value)}.")
-            return {"outputs": [_output(answer, value, trial, arguments) for arguments in trial.inputs]}
+                raise Unusable(f"`{answer.name}` should be a function or a class; it is {_kind_of(value)}.")
+            return used.definition(answer.name, value, namespace.get("In", ()))
+        case "files":
+            return used.files(answer, value, lab.folder.parent)
+        case "state":
+            return used.checked_state(answer, used.schema_of(step, answer), plain(value))
         case "file":
             path = Path(value) if isinstance(value, str | Path) else None
             if path is None or not path.is_file():
@@ -154,18 +136,6 @@ def _capture(answer: Answer, namespace: Mapping[str, Any], lab: Lab, trial: Tria
                     f"`{answer.name}` names a file of {path.stat().st_size:,} bytes; {FILE_LIMIT:,} is the most."
                 )
             return {"name": path.name, "text": path.read_text(errors="replace")}
-
-
-def _output(
-    answer: Answer, function: Callable[..., Any], trial: Trial, arguments: Sequence[Any]
-) -> dict[str, Any]:
-    """What a function makes of some arguments: a value, or the error that it raised."""
-    try:
-        return {"value": plain(trial.drive(function, *copy.deepcopy(arguments)))}
-    except Unusable as problem:
-        return {"error": f"`{answer.name}` returned what can't be judged. {problem}"}
-    except Exception as error:  # a learner's function may raise anything
-        return {"error": f"{type(error).__name__}: {first_line(error)}"}
 
 
 def _table(answer: Answer, lab: Lab) -> dict[str, Any]:

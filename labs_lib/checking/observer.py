@@ -7,6 +7,8 @@ own; in the grader it is one that no learner's code has run in, with the tables 
 from __future__ import annotations
 
 import base64
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,8 @@ import datasets
 from labs_lib import settings
 from labs_lib.checking import digest
 from labs_lib.checking.evidence import ROW_LIMIT, Evidence, Unusable
+from labs_lib.driving.driver import CALL, Child, Lost
+from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.errors import first_line
 from labs_lib.lab import Lab
 from labs_lib.measuring import delta_log, plans, spark_ui, table_history
@@ -36,7 +40,8 @@ class Observer:
     """What a check may ask about one step's evidence.
 
     `trusting` is true where the figures of a run may be looked up by the tag in the evidence; a judge measures the plan again.
-    `measured` has a place for each plan, by step, that need not be measured for every learner anew.
+    `measured` has a place for each plan, by step, that need not be measured for every learner anew. `launch` starts what a definition is
+    tried in.
     """
 
     step: Step
@@ -44,11 +49,32 @@ class Observer:
     lab: Lab
     trusting: bool = True
     measured: Measured = field(default_factory=dict)
+    launch: Launch = plain_child
     _contradictions: dict[str, str | None] = field(default_factory=dict, init=False, repr=False)
 
     def answer(self, name: str) -> Any:
         """A captured answer, as plain data."""
         return self.evidence.answers[name]
+
+    @contextlib.contextmanager
+    def child(self, name: str, seconds: float = CALL) -> Iterator[Child]:
+        """A new child that holds a definition answer and knows nothing of those before it; `seconds` are for each request.
+
+        Raises Unusable if the definition can't be run by itself. In the block, a request that loses the child raises Lost.
+        """
+        captured = self.answer(name)
+        with self.launch() as channel:
+            child = Child(channel, seconds)
+            try:
+                problem = child.load(captured["source"], name).error
+            except Lost as lost:
+                raise Unusable(f"`{name}` can't be tried: its source, run by itself, {lost}.") from None
+            if problem:
+                raise Unusable(
+                    f"`{name}` can't be tried: its source, run by itself, ends with {problem}. "
+                    "What a definition uses has to stand in the same cell, imports too, and no more than that."
+                )
+            yield child
 
     def frame(self, name: str) -> DataFrame:
         """A DataFrame answer, in this lab's session. Raises Unusable if its plan can't be read."""

@@ -23,7 +23,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of one step."""
+    """The outcome of one step. `taken` says what was taken for the answers that were used rather than looked at."""
 
     step: str
     title: str
@@ -34,6 +34,7 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     hints: tuple[str, ...] = ()
     seconds: float = 0.0
+    taken: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -43,6 +44,8 @@ class Verdict:
         """JSON-ready form, without hints: for progress, reports and the judge."""
         content = asdict(self)
         del content["hints"]
+        if not self.taken:
+            del content["taken"]
         return content
 
     def timed(self, seconds: float) -> Verdict:

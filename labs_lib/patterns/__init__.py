@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "cdc": ["create_auto_cdc_flow", "drop_auto_cdc_flow"],
         "checkpoint_log": ["batches", "forget_last_batch"],
+        "circuit": ["CircuitOpen"],
         "deliveries": ["play_deliveries"],
         "expectations": [
             "ExpectationFailed",
@@ -21,7 +22,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "faults": ["killing", "rehearse"],
         "feeds.sales_events": ["sales_feed"],
-        "flaky_service": ["CircuitOpen", "FlakyService", "ManualClock", "Outage"],
+        "flaky_service": ["FlakyService", "ManualClock", "Outage"],
         "streams": ["forget_stream", "run_stream"],
         "watermarks": ["replay"],
         "writers": ["interleave"],

@@ -26,10 +26,6 @@ TIMEOUT = 5.0  # seconds that a client waits; urllib and http.client wait for ev
 LOOK_EVERY = 0.02  # seconds between the server's looks at whether it should end
 
 
-class CircuitOpen(Exception):
-    """A circuit breaker refuses a call without making it."""
-
-
 class ServiceDown(OSError):
     """The service answered with a status of 500 or more."""
 

@@ -40,8 +40,6 @@ import contextlib
 import itertools
 import json
 import shutil
-import threading
-import time
 from urllib.request import urlopen
 
 import pandas as pd
@@ -1394,7 +1392,6 @@ def plot_calls(reached):
 reached = {"unprotected": calls_per_minute(unprotected), "with three retries": calls_per_minute(with_retries)}
 plot_calls(reached)
 
-
 # %% [markdown]
 # Retries quadruple the load just when the service can bear it least, and every row of the job waits for all of them. A breaker does the opposite.
 #
@@ -1444,12 +1441,22 @@ plot_calls(reached)
 #
 # A failure is an `OSError`. Any other exception is passed on and counts as a success, for the service did answer.
 #
-# **Checked:** your class is led through scripted outages of a real service, with a clock that the check moves and numbers that your notebook has not
-# seen. Six things are looked at: opening after failures in a row; refusing while open; a probe that succeeds; a probe that fails; two calls from two
-# threads at once, while closed and while half-open; errors that are no failures. Which calls were made is read from the service's own record.
+# **The answer cell is taken as it stands and run by itself**, as a module would be, in a process that has nothing of your notebook: whatever the class
+# uses, imports too, has to be in that cell, and what only works in the notebook (`lab`, `spark`, `%` commands) must not. Try your class in another cell.
+#
+# **Checked:** your class is led from outside through scripted outages of a real service, with a clock that the check moves and numbers that your
+# notebook has not seen. Service and clock stay with the check: the function that your class is given asks the one, `clock` the other. Six things are
+# looked at: opening after failures in a row; refusing while open; a probe that succeeds; a probe that fails; two calls from two threads at once, while
+# closed and while half-open; errors that are no failures. Which calls were made is read from the service's own record.
 
 # %% tags=["answer:2b.3"]
-# Write the class CircuitBreaker.
+# Write the class CircuitBreaker. This cell is run by itself: what the class uses is imported here.
+import threading
+import time
+
+from labs_lib.patterns import CircuitOpen
+
+
 ### BEGIN SOLUTION
 class CircuitBreaker:
     def __init__(self, failures=3, cooldown=30.0, clock=time.monotonic):

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ import pytest
 
 from grader.vetting.admit import admit
 from labs_lib import registry
-from labs_lib.checking import cards, checker
-from labs_lib.checking.checker import blame_earlier_step, examine, judge, trials_of
+from labs_lib.checking import cards
+from labs_lib.checking.checker import blame_earlier_step, examine, judge
 from labs_lib.checking.evidence import Evidence, Unusable, capture, plain
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.progress_file import load, progress
@@ -192,34 +191,6 @@ def test_a_card_escapes_what_comes_from_the_learner() -> None:
     assert "<script>" not in page and "&lt;script&gt;" in page
     # One level at a time: the second hint is inside the first.
     assert page.index("First.") < page.index("Hint 2 of 2") < page.index("Second.") < page.index("</details>")
-
-
-def test_a_function_is_called_on_inputs_of_the_seed_and_its_outputs_are_the_evidence(
-    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checks = ModuleType("exercise_9z")
-    checks.inputs_9z_1 = lambda seed: {"double": [[seed + n] for n in range(3)]}  # type: ignore[attr-defined]
-    monkeypatch.setattr(checker, "_checks", lambda step: checks)
-    step = registry.Step("9z.1", "Double it", 1, (registry.Answer("double", "function"),))
-
-    def half_right(number: int) -> int | Claims:
-        if number == 8:
-            raise ValueError("not that one")
-        return Claims(0) if number == 9 else 2 * number
-
-    captured = capture(step, {"double": half_right}, lab, trials_of(step, 7))
-    outputs = captured.answers["double"]["outputs"]
-    assert outputs[0] == {"value": 14} and outputs[1] == {"error": "ValueError: not that one"}
-    assert "of type Claims" in outputs[2]["error"]
-    captured.save(tmp_path)
-    assert admit(step, tmp_path / "9z.1.json", lab.seed, None).answers == captured.answers
-    checks.drive_9z_1 = lambda function, number: [function(number), function(1)]  # type: ignore[attr-defined]
-    assert capture(step, {"double": half_right}, lab, trials_of(step, 7)).answers["double"]["outputs"][0] == {
-        "value": [14, 2]
-    }
-    assert capture(step, {"double": 3}, lab).problems == {
-        "double": "`double` should be a function; it is of type int."
-    }
 
 
 @pytest.mark.parametrize(

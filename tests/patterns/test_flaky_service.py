@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+from labs_lib import registry
+from labs_lib.checking.evidence import Evidence, Unusable
+from labs_lib.checking.observer import Observer
 from labs_lib.errors import LabsError
+from labs_lib.lab import Lab
 from labs_lib.patterns.checks import resilience as checks
-from labs_lib.patterns.flaky_service import CircuitOpen, FlakyService, ManualClock, Outage, ServiceDown
+from labs_lib.patterns.flaky_service import FlakyService, ManualClock, Outage, ServiceDown
 
 REGIONS = {367: "North", 412: "East"}
 
@@ -63,29 +66,9 @@ def test_a_clock_goes_forward_only(seconds: float) -> None:
     assert clock() == 3.0
 
 
-class Plain:
-    """No breaker at all."""
-
-    state = "closed"
-
-    def __init__(self, failures: int, cooldown: float, clock: Callable[[], float]) -> None:
-        pass
-
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args)
-
-
-class Refusing(Plain):
-    state = "open"
-
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        raise CircuitOpen
-
-
 @pytest.mark.parametrize("seed", [0, 1, 20261])
 def test_scripts_show_what_their_findings_say(seed: int) -> None:
-    (scripts,) = checks.inputs_2b_3(seed).values()
-    right = [checks._right(script) for (script,) in scripts]
+    right = [checks._right(script) for script in checks._scripts(seed)]
     assert len(right) == len(checks.BREAKER_FINDINGS)
     opening, refusing, healed, renewed, beside, callers = right
     assert [row["state"] for row in opening].count("open") == 1 and opening[-1]["state"] == "open"
@@ -95,21 +78,52 @@ def test_scripts_show_what_their_findings_say(seed: int) -> None:
     assert {row["other"] for row in beside} > {"CircuitOpen", None} and max(
         row["reached"] for row in beside
     ) == 2
-    assert callers[-2]["outcome"] == "LookupError" and callers[-2]["state"] == "closed"
-    assert checks.inputs_2b_3(seed) == checks.inputs_2b_3(seed) != checks.inputs_2b_3(seed + 1)
+    assert callers[-2]["outcome"].startswith("LookupError") and callers[-2]["state"] == "closed"
+    assert checks._scripts(seed) == checks._scripts(seed) != checks._scripts(seed + 1)
 
 
-def test_a_driven_class_is_seen_through_the_services_record() -> None:
-    ((script,),) = checks.inputs_2b_3(3)["CircuitBreaker"][:1]
+NO_BREAKER = """
+class CircuitBreaker:
+    state = "closed"
+
+    def __init__(self, failures, cooldown, clock):
+        pass
+
+    def call(self, function, *args):
+        return function(*args)
+"""
+REFUSING = NO_BREAKER.replace("return function(*args)", "raise CircuitOpen")
+IMPORT = "from labs_lib.patterns import CircuitOpen\n"
+
+
+def led(source: str, script: checks.Script) -> checks.Row:
+    step = registry.step("2b.3")
+    evidence = Evidence("2b.3", 3, {"CircuitBreaker": {"origin": "", "source": source}})
+    return checks._led(Observer(step, evidence, Lab("02_patterns", 3, Path(), "")), script)
+
+
+def test_a_breaker_is_seen_through_the_services_record() -> None:
+    script = checks._scripts(3)[0]
     right, told = checks._right(script), checks._told(script)
-    plain = checks.drive_2b_3(Plain, script)
-    assert plain["ended"] and all(row["reached"] == 1 for row in plain["calls"])
-    assert "down, the last call left the state closed" in str(
-        checks._departure({"value": plain}, right, told)
-    )
-    refusing = checks.drive_2b_3(Refusing, script)["calls"]
+    plain = led(NO_BREAKER, script)
+    assert not plain["ended"] and all(row["reached"] == 1 for row in plain["calls"])
+    assert "down, the last call left the state closed" in str(checks._departure(plain, right, told))
+    refusing = led(IMPORT + REFUSING, script)["calls"]
     assert {(row["outcome"], row["reached"], row["during"]) for row in refusing} == {("CircuitOpen", 0, None)}
-    with pytest.raises(TypeError):
-        checks.drive_2b_3(lambda: None, script)
-    assert checks._departure({"error": "TypeError: no"}, [], told) == "TypeError: no"
-    assert "did not come to an end" in str(checks._departure({"value": {"calls": []}}, right, told))
+    other = led("def CircuitBreaker(): pass", script)
+    assert "TypeError" in str(checks._departure(other, right, told))
+    with pytest.raises(
+        Unusable, match=r"NameError: name 'threading' is not defined \(line 3 of it\).*imports too"
+    ):
+        led(NO_BREAKER.replace('state = "closed"', "lock = threading.Lock()"), script)
+
+
+def test_a_breaker_that_waits_loses_its_script_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = checks._scripts(3)[0]
+    monkeypatch.setattr(Observer.child.__wrapped__, "__defaults__", (0.5,))  # type: ignore[attr-defined]
+    waiting = led(
+        "import time\n" + NO_BREAKER.replace("return f", "time.sleep(60)\n        return f"), script
+    )
+    assert waiting["calls"] == []
+    found = str(checks._departure(waiting, checks._right(script), checks._told(script)))
+    assert "did not come to an end: the breaker took longer than 0.5 s" in found

@@ -3,8 +3,6 @@
 from labs_lib.patterns.checks.quality import judge_2b_1, judge_2b_2, observe_2b_1, observe_2b_2
 from labs_lib.patterns.checks.recovery import judge_2b_5, observe_2b_5
 from labs_lib.patterns.checks.resilience import (
-    drive_2b_3,
-    inputs_2b_3,
     judge_2b_3,
     judge_2b_4,
     observe_2b_3,
@@ -12,8 +10,6 @@ from labs_lib.patterns.checks.resilience import (
 )
 
 __all__ = [
-    "drive_2b_3",
-    "inputs_2b_3",
     "judge_2b_1",
     "judge_2b_2",
     "judge_2b_3",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,29 +15,23 @@ from datasets.variation import generator
 from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
+from labs_lib.driving.driver import Answer, Child, Lost
 from labs_lib.measuring import delta_log
 from labs_lib.measuring.delta_log import TableFacts
+from labs_lib.patterns.circuit import CircuitOpen
 from labs_lib.patterns.deliveries import LOG, TOTALS
 from labs_lib.patterns.feeds.deliveries import BATCHES, COLUMNS, batches
-from labs_lib.patterns.flaky_service import (
-    DROPPED,
-    OUTAGES,
-    CircuitOpen,
-    FlakyService,
-    ManualClock,
-    Outage,
-    ServiceDown,
-)
+from labs_lib.patterns.flaky_service import DROPPED, OUTAGES, FlakyService, ManualClock, Outage
 
 Script = dict[str, Any]
 Row = dict[str, Any]
 
-STATES = ("closed", "open", "half-open")
 UNKNOWN_STORE = 0
 SECOND = 1.0  # between two calls of a script
 AROUND = 0.25  # seconds before and after a call during which the service is as the script says
-PATIENCE = 10.0  # seconds for one script, which takes milliseconds; more is a breaker that waits
 OVERLAP = 3.0  # seconds for a call beside another one, which should be refused or answered at once
+WAITING = "waiting for the first"
+DROPPED_TEXT = "Remote end closed connection without response"  # http.client's words
 
 # What each script shows, in order: name, what is expected, where to look.
 BREAKER_FINDINGS = (
@@ -75,47 +68,21 @@ BREAKER_FINDINGS = (
 )
 
 
-def inputs_2b_3(seed: int) -> dict[str, list[list[Any]]]:
-    """Scripts that no notebook has seen: one for each thing that a breaker has to do."""
-    return {"CircuitBreaker": [[script] for script in _scripts(seed)]}
-
-
-def drive_2b_3(breaker: Callable[..., Any], script: Script) -> Row:
-    """Lead a breaker of the learner's class through a script, against a real service with a clock that only this moves.
-
-    Per call: its `outcome`, the `state` after it, the state `during` it, the outcome of an `other` call made from another
-    thread during it, and how many calls `reached` the service, by the service's own record.
-    """
-    rows: list[Row] = []
-    problem: list[Exception] = []
-
-    def lead() -> None:
-        try:
-            _lead(breaker, script, rows)
-        except Exception as error:  # a learner's constructor may raise anything
-            problem.append(error)
-
-    # A thread that can be left, for a breaker that sleeps through its cooldown.
-    thread = threading.Thread(target=lead, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if problem:
-        raise problem[0]
-    return {"calls": list(rows), "ended": not thread.is_alive()}
-
-
 def observe_2b_3(observer: Observer) -> dict[str, Any]:
-    """What a right breaker does in each script, and each script in words."""
+    """A breaker of the learner's class led through each script, what a right one does there, and each script in words."""
     scripts = _scripts(observer.lab.seed)
-    return {"right": [_right(script) for script in scripts], "told": [_told(script) for script in scripts]}
+    return {
+        "led": [_led(observer, script) for script in scripts],
+        "right": [_right(script) for script in scripts],
+        "told": [_told(script) for script in scripts],
+    }
 
 
 def judge_2b_3(evidence: Evidence) -> Iterator[Finding]:
     """A finding for each script: all its calls as a right breaker makes them."""
-    outputs, observed = evidence.answers["CircuitBreaker"]["outputs"], evidence.observed
+    observed = evidence.observed
     for number, (name, expected, look) in enumerate(BREAKER_FINDINGS):
-        output = outputs[number] if number < len(outputs) else {}
-        found = _departure(output, observed["right"][number], observed["told"][number])
+        found = _departure(*(observed[part][number] for part in ("led", "right", "told")))
         yield Finding(name, found is None, expected, found or "that", look)
 
 
@@ -263,64 +230,77 @@ def _script(draw: np.random.Generator, kind: int) -> Script:
     }
 
 
-def _lead(breaker_class: Callable[..., Any], script: Script, rows: list[Row]) -> None:
+def _led(observer: Observer, script: Script) -> Row:
+    """What a breaker of the learner's class does in a script, in a child of its own; clock and service are on this side.
+
+    `calls` has for each call its `outcome`, the `state` after it, the state `during` it, the outcome of an `other` call made from
+    another thread during it, and how many calls `reached` the service, by the service's own record. `ended` says why there are no
+    more of them, if there should be.
+    """
+    rows: list[Row] = []
     start = script["start"]
     clock = ManualClock(start)
     outages = [Outage(start + begin, start + end, answer) for begin, end, answer in script["outages"]]
-    with FlakyService({store: region for store, region in script["stores"]}, outages, clock) as service:
-        breaker = breaker_class(failures=script["failures"], cooldown=script["cooldown"], clock=clock)
-        for at, store, beside in script["calls"]:
-            clock.advance(start + at - clock.now)
-            before = len(service.calls)
-            row: Row = {"during": None, "other": None}
-            others: list[threading.Thread] = []
-
-            def lookup(
-                store_id: int, row: Row = row, beside: bool = beside, others: list[threading.Thread] = others
-            ) -> str:
-                row["during"] = _state(breaker)
-                if beside:
-                    row["other"] = _beside(breaker, service, store_id, others)
-                return service.region_of(store_id)
-
-            row["outcome"] = _outcome(breaker, lookup, store)
-            for other in others:
-                other.join(OVERLAP)
-            rows.append({**row, "state": _state(breaker), "reached": len(service.calls) - before})
+    regions = {store: region for store, region in script["stores"]}
+    with FlakyService(regions, outages, clock) as service, observer.child("CircuitBreaker") as breaker:
+        try:
+            problem = breaker.make(
+                failures=script["failures"], cooldown=script["cooldown"], clock=clock
+            ).error
+            if problem:
+                return {"calls": rows, "ended": f"making one ended with {problem}"}
+            for at, store, beside in script["calls"]:
+                clock.advance(start + at - clock.now)
+                rows.append(_call(breaker, service, store, beside))
+        except Lost as lost:
+            return {"calls": rows, "ended": f"the breaker {lost}"}
+    return {"calls": rows, "ended": ""}
 
 
-def _beside(breaker: Any, service: FlakyService, store: int, others: list[threading.Thread]) -> str:
-    """The outcome of a call from another thread, or that it had to wait."""
-    outcomes: list[str] = []
-    other = threading.Thread(
-        target=lambda: outcomes.append(_outcome(breaker, service.region_of, store)), daemon=True
-    )
-    others.append(other)
-    other.start()
-    other.join(OVERLAP)
-    return outcomes[0] if outcomes else "waiting for the first"
+def _call(breaker: Child, service: FlakyService, store: int, beside: bool) -> Row:
+    before = len(service.calls)
+    row: Row = {"during": None, "other": None}
+    others: list[str] = []
+
+    def lookup(store_id: int) -> str:
+        row["during"] = _state(breaker)
+        if beside and not others:
+            others.append(breaker.begin("call", service.region_of, store_id))
+            row["other"] = _outcome(breaker.wait(others[0], OVERLAP))
+        return service.region_of(store_id)
+
+    row["outcome"] = _outcome(breaker.call("call", lookup, store))
+    if row["other"] == WAITING:
+        breaker.wait(others[0], OVERLAP)
+    return {**row, "state": _state(breaker), "reached": len(service.calls) - before}
 
 
-def _outcome(breaker: Any, function: Callable[[int], str], store: int) -> str:
-    try:
-        return _returned(breaker.call(function, store))
-    except CircuitOpen:
-        return CircuitOpen.__name__  # a subclass is one too
-    except Exception as error:
-        return type(error).__name__
+def _outcome(answer: Answer | None) -> str:
+    """What a call came to, or that it had to wait."""
+    if answer is None:
+        return WAITING
+    if not answer.kinds:
+        return _returned(answer.value)
+    if CircuitOpen.__name__ in answer.kinds:  # a subclass is one too
+        return CircuitOpen.__name__
+    return _raised(answer.kinds[0], answer.text)
 
 
-def _state(breaker: Any) -> str:
-    """The breaker's state, as a plain word: a member of an enumeration that equals it is as good."""
-    return next((word for word in STATES if breaker.state == word), str(breaker.state))
+def _state(breaker: Child) -> str:
+    answer = breaker.get("state")
+    return answer.error or str(answer.value)
 
 
 def _returned(value: object) -> str:
     return f"the value {value!r}"
 
 
+def _raised(kind: str, text: str) -> str:
+    return f"{kind}: {text}"
+
+
 def _right(script: Script) -> list[Row]:
-    """The rows that drive_2b_3 gives for a right breaker."""
+    """The calls of `_led` for a right breaker."""
     regions = {store: region for store, region in script["stores"]}
     state, failed, opened = "closed", 0, 0.0
     rows: list[Row] = []
@@ -329,8 +309,8 @@ def _right(script: Script) -> list[Row]:
             rows.append(_row(CircuitOpen.__name__, None, None, state, 0))
             continue
         during = "closed" if state == "closed" else "half-open"
-        answer = _answer(script["outages"], regions, at, store)
-        if answer in FAILURES:
+        answer, failure = _answer(script["outages"], regions, at, store)
+        if failure:
             failed += 1
             if state == "open" or failed >= script["failures"]:
                 state, opened = "open", at
@@ -343,16 +323,19 @@ def _right(script: Script) -> list[Row]:
     return rows
 
 
-# What `region_of` raises for each kind of outage.
-OUTAGE_ERRORS = {DROPPED: "RemoteDisconnected"}
-FAILURES = {ServiceDown.__name__, *OUTAGE_ERRORS.values()}
-
-
-def _answer(outages: Sequence[Sequence[Any]], regions: Mapping[int, str], at: float, store: int) -> str:
+def _answer(
+    outages: Sequence[Sequence[Any]], regions: Mapping[int, str], at: float, store: int
+) -> tuple[str, bool]:
+    """The outcome of a call that reaches the service, as `region_of` gives it, and whether it is a failure."""
     for start, end, answer in outages:
         if start <= at < end:
-            return OUTAGE_ERRORS.get(answer, ServiceDown.__name__)
-    return _returned(regions[store]) if store in regions else LookupError.__name__
+            kind = "ConnectionResetError" if answer == DROPPED else "OSError"
+            return _raised(
+                kind, DROPPED_TEXT if answer == DROPPED else f"the service answered {answer}"
+            ), True
+    if store in regions:
+        return _returned(regions[store]), False
+    return _raised(LookupError.__name__, f"the service knows no store {store!r}"), False
 
 
 def _row(outcome: str, during: str | None, other: str | None, state: str, reached: int) -> Row:
@@ -379,13 +362,11 @@ def _told(script: Script) -> dict[str, Any]:
 
 def _departure(output: Mapping[str, Any], wanted: Sequence[Row], told: Mapping[str, Any]) -> str | None:
     """What a breaker did otherwise in a script, at the first call where it did; None if nothing."""
-    if "error" in output:
-        return str(output["error"])[:160]
-    calls = (output.get("value") or {}).get("calls", [])
+    calls = output["calls"]
     for number, right in enumerate(wanted):
         story = f"with {told['made']} and a service that was {', '.join(told['calls'][: number + 1])}, the last call"
         if number >= len(calls):
-            return f"{story} did not come to an end"
+            return f"{story} did not come to an end: {_words(output['ended'])}"
         call = calls[number]
         for key, words in (
             ("outcome", "ended with"),
@@ -400,7 +381,7 @@ def _departure(output: Mapping[str, Any], wanted: Sequence[Row], told: Mapping[s
 
 
 def _words(value: object) -> str:
-    return "nothing, for the function did not run" if value is None else str(value)[:60]
+    return "nothing, for the function did not run" if value is None else str(value)[:160]
 
 
 # The tables of 2b.4

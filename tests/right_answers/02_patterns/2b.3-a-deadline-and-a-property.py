@@ -1,3 +1,9 @@
+import threading
+import time
+
+from labs_lib.patterns import CircuitOpen
+
+
 class CircuitBreaker:
     """Keeps only how often it failed, until when it is closed to callers, and who probes; the state follows from that."""
 

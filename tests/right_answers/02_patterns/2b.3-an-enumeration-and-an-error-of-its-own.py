@@ -1,5 +1,7 @@
 from enum import Enum
 
+from labs_lib.patterns import CircuitOpen
+
 
 class State(str, Enum):
     CLOSED = "closed"

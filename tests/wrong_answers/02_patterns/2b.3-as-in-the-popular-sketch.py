@@ -1,3 +1,8 @@
+import time
+
+from labs_lib.patterns import CircuitOpen
+
+
 class CircuitBreaker:
     def __init__(self, failures=3, cooldown=30.0, clock=time.time):
         self.failure_count, self.last_failure = 0, 0

@@ -14,11 +14,13 @@ from concurrent.futures import TimeoutError as WaitedTooLong
 from dataclasses import dataclass
 from typing import cast
 
+import filelock
 import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql.connect.dataframe import DataFrame
 from pyspark.sql.connect.session import SparkSession
 
+from labs_lib import settings
 from labs_lib.arguments import checked
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
@@ -27,6 +29,7 @@ QUICK_LIMIT = (
     30.0  # seconds: a quick writer that takes longer waits for the slow one, as one that wants its lock does
 )
 HELD_LIMIT = 120.0  # seconds that a held job waits at most, should this process be gone
+TURN_LIMIT = 600.0  # seconds that a call waits for those of other notebooks
 
 Write = Callable[[DataFrame], object]
 
@@ -74,11 +77,12 @@ def interleave(lab: Lab, slow: Write, quick: Write, rows: pa.Table) -> tuple[Out
     """Run `slow(frame)`, and the whole of `quick(frame)` while the slow one's first job over its frame is running.
 
     Each gets the same rows as a DataFrame in a session of its own. Returns how the two ended, the slow one first. A slow writer that never
-    reads its frame runs before the quick one. Raises LabsError if a writer is no function or there are no rows.
+    reads its frame runs before the quick one. Notebooks on one server take turns, as two held jobs would take both of its cores. Raises
+    LabsError if a writer is no function, there are no rows, or the turn doesn't come.
     """
     if not rows.num_rows:
         raise LabsError("interleave needs rows: over none there is no job that could be held.")
-    with own_session(lab) as first, own_session(lab) as second, ThreadPoolExecutor(2) as pool:
+    with _turn(), own_session(lab) as first, own_session(lab) as second, ThreadPoolExecutor(2) as pool:
         with socket.create_server(("127.0.0.1", 0)) as door:
             address = door.getsockname()
             waiting = pool.submit(attempt, slow, held(_frame(first, rows), address))
@@ -88,6 +92,18 @@ def interleave(lab: Lab, slow: Write, quick: Write, rows: pa.Table) -> tuple[Out
             with visitor:  # leaving the block lets the job go on; the closed door lets later ones pass
                 _wait(passing, QUICK_LIMIT)
         return waiting.result(), passing.result()
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    settings.home().mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(settings.home() / ".interleave.lock", timeout=TURN_LIMIT):
+            yield
+    except filelock.Timeout:
+        raise LabsError(
+            f"Another call of interleave has been going on for {TURN_LIMIT:.0f} s; stop the notebook that made it, or don't call it from a writer."
+        ) from None
 
 
 def held(frame: DataFrame, address: tuple[str, int]) -> DataFrame:

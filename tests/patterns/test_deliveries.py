@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pyspark.sql.connect.dataframe import DataFrame
@@ -78,6 +79,22 @@ def test_a_slow_writer_meets_what_the_quick_one_committed(lab: Lab) -> None:
         interleave(lab, append, None, lines)  # type: ignore[arg-type]
     with pytest.raises(LabsError, match="needs rows"):
         interleave(lab, append, append, lines.slice(0, 0))
+
+
+def test_two_notebooks_interleave_one_after_the_other(lab: Lab) -> None:
+    lines, said = batches(0)[1].slice(0, 10), list[str]()
+
+    def call(name: str) -> None:
+        def slow(rows: DataFrame) -> None:
+            said.append(name)
+            rows.count()
+            said.append(name)
+
+        interleave(lab, slow, lambda rows: said.append(name), lines)
+
+    with ThreadPoolExecutor(2) as notebooks:
+        list(notebooks.map(call, ["first", "second"]))
+    assert said in (["first"] * 3 + ["second"] * 3, ["second"] * 3 + ["first"] * 3)
 
 
 def test_a_refused_batch_comes_again_and_an_accepted_one_does_not(lab: Lab) -> None:

@@ -81,7 +81,8 @@ def reference(
         raise LabsError(f"{source} does not exist; run `grader build {module.name}` before grading.")
     text = source.read_text(encoding="utf-8")
     tables = tuple(sorted(name for name in datasets.TABLES if re.search(rf"\b{name}\b", text)))
-    data = tuple(prepare(seed, tables))
+    feeds = [name for name in datasets.FEEDS if re.search(rf"\b{name}\b", text)]
+    data = tuple(prepare(seed, [*tables, *feeds]))
     version = hashlib.sha256(f"{code_version()} {settings.scale()} {text}".encode()).hexdigest()[:16]
     path = folder(root, module.name) / f"reference-{seed}-{version}.json"
     nb = read(source)

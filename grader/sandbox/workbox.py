@@ -97,8 +97,8 @@ def sandbox_is_wanted() -> bool:
     return True
 
 
-def prepare(seed: int, tables: Sequence[str]) -> list[Path]:
-    """Make what boxes only read: jars, and the named course tables under `seed`. Return the tables' folders.
+def prepare(seed: int, names: Sequence[str]) -> list[Path]:
+    """Make what boxes only read: jars, and the named course tables and feeds under `seed`. Return the folders of these.
 
     Raises LabsError if the jars can't be had or a table has no such seed.
     """
@@ -106,12 +106,13 @@ def prepare(seed: int, tables: Sequence[str]) -> list[Path]:
     found = java.find()
     jars.resolve(found)
     training.create(found)
+    cache = settings.home() / "data"
     try:
         return [
-            datasets.materialise(
-                name, seed, usual_scale(datasets.TABLES[name]), "delta", settings.home() / "data"
-            )
-            for name in tables
+            datasets.arrived(name, seed, cache)
+            if name in datasets.FEEDS
+            else datasets.materialise(name, seed, usual_scale(datasets.TABLES[name]), "delta", cache)
+            for name in names
         ]
     except ValueError as error:
         raise LabsError(str(error)) from None

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
+from datasets.feeds import captured, dimension
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab, open_lab
 from labs_lib.measuring import delta_log
 from labs_lib.patterns.cdc import FlowRun, create_auto_cdc_flow, drop_auto_cdc_flow
-from labs_lib.patterns.feeds import captured, dimension
+from labs_lib.patterns.feeds import captured as landing
 
 SCHEMA = "k INT, part STRING, v STRING, w STRING, op STRING, seq INT"
 Row = tuple[int | None, str | None, str | None, str | None, str, int | None]
@@ -271,13 +272,13 @@ def test_the_captured_feed_holds_its_traps(seed: int, tmp_path: Path) -> None:
     assert len(revived) > 30
     lab = Lab("02_patterns", seed, tmp_path, "patterns")
     with pytest.raises(LabsError, match="follows the first"):
-        captured.deliver(lab, 2)
+        landing.deliver(lab, 2)
     for drop in (1, 2):
-        captured.deliver(lab, drop)
+        landing.deliver(lab, drop)
     lines = [
-        json.loads(line) for path in captured.folder(lab).iterdir() for line in path.read_text().splitlines()
+        json.loads(line) for path in landing.folder(lab).iterdir() for line in path.read_text().splitlines()
     ]
     names = ("operation", "sequence", "household_id", *captured.DETAILS)
     assert Counter(tuple(line.get(name) for name in names) for line in lines) == captured.rows(seed)
     with pytest.raises(LabsError, match="no delivery 3"):
-        captured.deliver(lab, 3)
+        landing.deliver(lab, 3)

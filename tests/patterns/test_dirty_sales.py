@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from datasets.feeds import dirty_sales
 from labs_lib.errors import LabsError
 from labs_lib.patterns.checkpoint_log import forget_last_batch
-from labs_lib.patterns.feeds import dirty_sales, sales_batches
+from labs_lib.patterns.feeds import sales_batches
+from labs_lib.patterns.feeds.dirty_sales import DirtySales
 
 
 @pytest.mark.parametrize("seed", [0, 31337])
@@ -30,7 +32,7 @@ def test_every_arrival_has_lines_of_every_class_and_good_ones_are_sound(seed: in
 
 
 def test_a_file_that_has_come_stays_as_it_is(tmp_path: Path) -> None:
-    feed = dirty_sales.DirtySales(tmp_path, 0)
+    feed = DirtySales(tmp_path, 0)
     first, second = feed.deliver(1), feed.deliver(2)
     assert first.stat().st_mtime < second.stat().st_mtime
     assert len(first.read_text().splitlines()) == len(dirty_sales.arrivals(0)[0])

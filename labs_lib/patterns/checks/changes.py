@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+from datasets.feeds import captured, dimension
 from labs_lib.checking import pipeline_source
 from labs_lib.checking.evidence import Evidence, Unusable
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.measuring import delta_log
 from labs_lib.measuring.delta_log import TableFacts
-from labs_lib.patterns.feeds import captured, dimension
 
 # Commits that keep house and change no row.
 HOUSEKEEPING = {

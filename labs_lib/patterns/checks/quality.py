@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.types as types
 
 import datasets
+from datasets.feeds import dirty_sales
 from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.measuring import delta_log
-from labs_lib.patterns.feeds import dirty_sales, sales_batches
+from labs_lib.patterns.feeds import sales_batches
 
 ACCEPTED, DEAD = "sales_accepted", "sales_dead_letter"
 WHOLE, NUMBER, TIME, TEXT = "a whole number", "a number", "a timestamp", "text"

@@ -143,7 +143,7 @@ class Judges:
             self.close()
         if self._judge is None:
             programs = [Path(grader.__file__).resolve().parent]
-            box = self._stack.enter_context(workbox(data, programs, protected))
+            box = self._stack.enter_context(workbox(data, programs, protected, with_truths=True))
             self._judge = _Judge(box, data)
             self._stack.callback(self._judge.end)
         return self._judge

@@ -119,8 +119,13 @@ def prepare(seed: int, names: Sequence[str]) -> list[Path]:
 
 
 @contextlib.contextmanager
-def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> Iterator[Workbox]:
-    """A new box that shows the tables in `data` and the files in `programs`, and is removed afterwards."""
+def workbox(
+    data: Sequence[Path], programs: Sequence[Path], protected: bool, with_truths: bool = False
+) -> Iterator[Workbox]:
+    """A new box that shows the tables and feeds in `data` and the files in `programs`, and is removed afterwards.
+
+    `with_truths` is for the judge's: a learner's box sees what arrives, never what must come of it (DESIGN.md, section 6).
+    """
     with temporary_folder(f"{PREFIX}{os.getpid()}-") as folder:
         path, inbox = folder / "box", folder / "inbox"
         path.mkdir()
@@ -143,14 +148,12 @@ def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> 
             path,
             at,
             inbox,
-            # datasets' own files one by one: its folder of expected digests stays outside.
             tuple(
                 [
                     *shared,
                     inbox,
                     *(folder.resolve() for folder in data),
-                    PACKAGES / "labs_lib",
-                    *(file for file in (PACKAGES / "datasets").iterdir() if file.is_file()),
+                    *_packages(with_truths),
                     *programs,
                     *_java_folder(found),
                 ]
@@ -166,6 +169,19 @@ def workbox(data: Sequence[Path], programs: Sequence[Path], protected: bool) -> 
                 "JAVA_HOME": str(_root_of(found)),
             },
         )
+
+
+def _packages(with_truths: bool) -> Iterator[Path]:
+    """The course's own packages as a box shows them; without the checks of each room and what makes the feeds unless `with_truths`.
+
+    The folder of expected digests is in no box.
+    """
+    for entry in (PACKAGES / "labs_lib").iterdir():
+        room = (entry / "checks").is_dir() and not with_truths
+        yield from (each for each in entry.iterdir() if each.name != "checks") if room else (entry,)
+    yield from (file for file in (PACKAGES / "datasets").iterdir() if file.is_file())
+    if with_truths:
+        yield PACKAGES / "datasets" / "feeds"
 
 
 def _remove_abandoned() -> None:

@@ -20,7 +20,7 @@ from tests.conftest import Run
 @pytest.mark.parametrize("seed", [0, 11])
 def test_deliveries_hold_every_line_once_and_change_late(seed: int) -> None:
     feed = sales_files.feed(seed)
-    truth = feed.truth.to_pandas()
+    truth = recovery.every_line(feed).to_pandas()
     assert truth.line_id.is_unique and len(truth) == sum(delivery.rows for delivery in feed.deliveries)
     old = sum(delivery.rows for delivery in feed.deliveries[: sales_files.CHANGED_FROM - 1])
     assert truth[feed.new_column][:old].isna().all() and truth[feed.new_column][old:].notna().all()

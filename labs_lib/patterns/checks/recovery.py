@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ FEWEST_LETTERS = 8  # of a reason: shorter than any sentence or name of an error
 def observe_2b_5(observer: Observer) -> dict[str, Any]:
     """The table against the deliveries that the seed gives, the quarantine, and the sizes that the table has had."""
     feed = sales_files.feed(observer.lab.seed)
-    truth, content = feed.truth, delta_log.content(observer.path(TABLE))
+    truth, content = every_line(feed), delta_log.content(observer.path(TABLE))
     quarantine = delta_log.content(observer.path(QUARANTINE))
     broken = Counter(delivery.name for delivery in feed.cut)
     found = Counter(_file(row) for row in quarantine.to_pylist())
@@ -97,6 +98,14 @@ def judge_2b_5(evidence: Evidence) -> Iterator[Finding]:
         "Half a file is worse than none: nobody sees that the other half is missing. Keep out all of a file that can't be read to its end.",
     )
     yield from _rehearsal(evidence.answers["rehearsal"], observed["milestones"], len(observed["broken"]))
+
+
+def every_line(feed: sales_files.Feed) -> pa.Table:
+    """Every line of a feed once: the table that a right pipeline ends with. `Feed.new_column` is null for older lines."""
+    lines = [json.loads(line) for delivery in feed.deliveries for line in delivery.text.splitlines()]
+    schema = sales_files.SCHEMA.append(pa.field(feed.new_column, pa.string()))
+    columns = {name: [line.get(name) for line in lines] for name in schema.names}
+    return pa.table({**columns, "quantity": [float(n) for n in columns["quantity"]]}, schema=schema)
 
 
 def milestones(feed: sales_files.Feed) -> list[int]:

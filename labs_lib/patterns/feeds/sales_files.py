@@ -80,14 +80,6 @@ class Feed:
     cut: tuple[Delivery, Delivery]
     new_column: str
 
-    @property
-    def truth(self) -> pa.Table:
-        """Every line once: the table that a right pipeline ends with. `Feed.new_column` is null for older lines."""
-        lines = [json.loads(line) for delivery in self.deliveries for line in delivery.text.splitlines()]
-        schema = SCHEMA.append(pa.field(self.new_column, pa.string()))
-        columns = {name: [line.get(name) for line in lines] for name in schema.names}
-        return pa.table({**columns, "quantity": [float(n) for n in columns["quantity"]]}, schema=schema)
-
 
 @functools.cache
 def feed(seed: int) -> Feed:

@@ -4,10 +4,12 @@ import os
 import sys
 from pathlib import Path
 
+import nbgrader.apps.api
+import nbgrader.apps.autogradeapp
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.preprocessors import Execute
 
-from grader.classroom.autograde import JudgeSubmission, RestoreMetadata
+from grader.classroom.autograde import AutogradeAccepted, JudgeSubmission, RestoreMetadata
 from grader.course.preprocessors import CleanMetadata, GradeByVerdict
 
 # nbgrader's loader defines it; traitlets' function of that name is another one, whose settings are lost.
@@ -30,6 +32,9 @@ c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE"}
 # A first cell may have to start Spark; seconds per cell, then seconds for the kernel to come up.
 c.ExecutePreprocessor.timeout = 900
 c.ExecutePreprocessor.startup_timeout = 120
+
+# What was handed in is looked at first: the command and formgrader make their converter by this name.
+nbgrader.apps.autogradeapp.Autograde = nbgrader.apps.api.Autograde = AutogradeAccepted
 
 c.GenerateAssignment.preprocessors = [CleanMetadata, *GenerateAssignment.preprocessors.default()]
 c.Autograde.sanitize_preprocessors = [RestoreMetadata, *Autograde.sanitize_preprocessors.default()]

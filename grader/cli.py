@@ -103,7 +103,7 @@ def grade(
 ) -> None:
     """Grade a class: everything in submitted/, into nbgrader's gradebook, with a report. Goes on where it was stopped."""
     # Here, because these bring nbgrader's database and Spark's client along.
-    from grader.classroom import batch, class_report
+    from grader.classroom import batch, class_report, collect
     from grader.sandbox.workbox import WITHOUT_SANDBOX
 
     if no_sandbox:
@@ -111,7 +111,7 @@ def grade(
     with _session(root) as (folder, console, progress):
         progress.status.stop()
         chosen = paths.chosen(folder, module)[0]
-        submissions, results = batch.collect(folder, chosen, student or [])
+        submissions, results = collect.collect(folder, chosen, student or [])
         for refused in results:
             tell_result(console, refused)
         console.print(f"Making ready: the solution of {chosen.name} runs once under the grading seed.")

@@ -44,9 +44,9 @@ def tell_result(console: Console, result: Result) -> None:
     points = sum(verdict.points for verdict in result.verdicts)
     full = sum(verdict.max_points for verdict in result.verdicts)
     line = (
-        f"{result.student:<24} {points:g}/{full:g} {result.seconds:8.1f} s"
+        f"{result.called:<24} {points:g}/{full:g} {result.seconds:8.1f} s"
         if result.verdicts
-        else f"{result.student:<24}"
+        else f"{result.called:<24}"
     )
     console.print(Text(line), soft_wrap=True)
     for sentence in (*([result.refused] if result.refused else []), *result.notes):

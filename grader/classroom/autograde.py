@@ -1,24 +1,79 @@
-"""The grader's place in nbgrader's autograde: two preprocessors that nbgrader_config.py puts into its chains."""
+"""The grader's place in nbgrader's autograde: what it reads, and two preprocessors, which nbgrader_config.py puts in their places."""
 
 from __future__ import annotations
 
+import fnmatch
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde, NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
-from nbgrader.utils import is_grade
+from nbgrader.utils import is_grade, temp_attrs
+from sqlalchemy.exc import SAWarning
 from traitlets import Float, Integer, Unicode
 
 from grader.course import paths
 from grader.course.notebook import read
 from labs_lib.checking import cards
 from labs_lib.checking.verdict import Verdict
+from labs_lib.errors import LabsError
 
 if TYPE_CHECKING:
     from grader.judging.submission import Patience
+
+
+class AutogradeAccepted(Autograde):
+    """nbgrader's autograde on clean copies of what was handed in, made as `grader grade` makes them.
+
+    So one command finds, names and mends what the other does. What can't be graded is named, and the others go on.
+    """
+
+    def start(self) -> None:
+        """Autograde those whom the command names. Raises NbGraderException at the end if one could not be."""
+        # Here, because nbgrader reads this module for every command, and these bring Spark's client along.
+        from grader.classroom import collect
+
+        root, given = Path(self.coursedir.root), self.coursedir.student_id
+        copies = str(collect.accepted(root, self.coursedir.assignment_id).relative_to(root))
+        if self.coursedir.submitted_directory == copies:  # `grader grade`, which has made the copy
+            self._autograde()
+            return
+        try:
+            module = paths.chosen(root, self.coursedir.assignment_id)[0]
+            meant = [
+                student.folder
+                for student in collect.class_of(root)
+                if given == student.folder or fnmatch.fnmatchcase(student.id, given)
+            ]
+            accepted, refused = collect.collect(root, module, [] if given == "*" else meant or [given])
+        except LabsError as error:
+            self.log.error("%s", error)
+            raise NbGraderException(str(error)) from None
+        for result in refused:
+            self.log.error("%s can't be graded: %s", result.called, result.refused)
+        failed = [result.called for result in refused]
+        for submission in accepted:
+            with Gradebook(self.coursedir.db_url, self.coursedir.course_id) as gradebook:
+                collect.accept(root, module, submission, gradebook)
+            for sentence in submission.oddities:
+                self.log.warning("%s: %s", submission.student, sentence)
+            with temp_attrs(self.coursedir, submitted_directory=copies, student_id=submission.student):
+                try:
+                    self._autograde()
+                except NbGraderException:
+                    failed.append(submission.student)
+        if failed:
+            raise NbGraderException(f"Not graded, see above: {', '.join(failed)}.")
+
+    def _autograde(self) -> None:
+        """nbgrader's own way, without what its use of the database makes SQLAlchemy say."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=SAWarning, module=r"nbgrader\.")
+            super().start()
 
 
 class RestoreMetadata(NbGraderPreprocessor):

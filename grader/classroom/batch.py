@@ -2,7 +2,7 @@
 
 Workers only make results, each kept as soon as it is there (grader.judging.grading): a batch that was killed goes on where it
 was. This process alone writes to the gradebook, through nbgrader's own autograde, which finds the results kept.
-nbgrader never reads what a learner handed in, but a clean copy of it in build/grading/<module>/accepted.
+nbgrader never reads what a learner handed in, but a clean copy of it (grader.classroom.collect).
 """
 
 from __future__ import annotations
@@ -11,90 +11,39 @@ import atexit
 import contextlib
 import functools
 import os
-import re
-import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import joblib
-import nbformat
 import psutil
 from joblib.externals.loky import get_reusable_executor
-from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from grader.classroom import intake
 from grader.classroom.autograde import JudgeSubmission
 from grader.classroom.class_report import Result
+from grader.classroom.collect import Submission, accept, accepted
 from grader.course import build, paths
-from grader.course.notebook import read
 from grader.judging import grading, judge
 from grader.judging.judge import Judges
-from grader.judging.reference import folder, reference, seed_of
+from grader.judging.reference import reference, seed_of
 from grader.judging.submission import Patience
 from grader.sandbox.runner import Limits
 from grader.sandbox.workbox import sandbox_is_wanted
-from grader.vetting import Rejected
 from grader.vetting.files import shown
-from grader.vetting.removal import remove_or_say
 from labs_lib.errors import LabsError
 from labs_lib.registry import Module
-
-STUDENT = re.compile(r"[\w.@+-]{1,100}")  # nbgrader looks for submissions by glob and regular expression
-TIMESTAMP = "timestamp.txt"
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A learner's notebook that can be graded, and sentences on what is odd about it."""
-
-    student: str
-    notebook: NotebookNode
-    oddities: tuple[str, ...]
 
 
 def jobs_that_fit() -> int:
     """How many submissions this machine grades side by side: one per core, as far as memory holds their limits."""
     memory = psutil.virtual_memory().total // (Limits().memory + judge.MEMORY)
     return max(1, min(os.cpu_count() or 1, memory))
-
-
-def collect(root: Path, module: Module, students: Sequence[str]) -> tuple[list[Submission], list[Result]]:
-    """What lies in submitted/<student>/<module>: what can be graded, and a result with a sentence for what can't.
-
-    With `students` only theirs. Raises LabsError if there is no submission at all.
-    """
-    handed_in = root / "submitted"
-    released = read(paths.learner_file(root, module.name))
-    found = (
-        sorted(path.parent.name for path in handed_in.glob(f"*/{module.name}")) if handed_in.is_dir() else []
-    )
-    if absent := sorted(set(students) - set(found)):
-        raise LabsError(f"There is no submission of {module.name} by {', '.join(absent)} in {handed_in}.")
-    if not found:
-        raise LabsError(
-            f"There is nothing to grade: {handed_in} holds no <student>/{module.name}/{module.name}.ipynb."
-        )
-    accepted, refused = [], []
-    for student in students or found:
-        try:
-            if not STUDENT.fullmatch(student):
-                raise Rejected(
-                    "The folder's name is no student id that nbgrader can find: letters, digits and . _ @ + - are "
-                    "possible. Rename it."
-                )
-            path = handed_in / student / module.name / f"{module.name}.ipynb"
-            nb, mended = intake.examine(path, released, handed_in)
-            accepted.append(Submission(student, nb, mended))
-        except Rejected as refusal:
-            refused.append(Result(student, refused=str(refusal)))
-    return accepted, refused
 
 
 def patience_of(root: Path) -> Patience:
@@ -156,9 +105,10 @@ def _graded(root: Path, module: str, submission: Submission, patience: Patience)
     try:
         graded = grading.grade(root, paths.chosen(root, module)[0], submission.notebook, _judges(), patience)
     except Exception as error:  # one submission's trouble is not the class's
-        return Result(submission.student, refused=f"It could not be graded: {type(error).__name__}: {error}")
+        refused = f"It could not be graded: {type(error).__name__}: {error}"
+        return Result(submission.student, refused=refused, name=submission.name)
     notes = (*submission.oddities, *graded.notes)
-    return Result(submission.student, graded.verdicts, notes, graded.seconds)
+    return Result(submission.student, graded.verdicts, notes, graded.seconds, name=submission.name)
 
 
 def course_config(root: Path) -> Config:
@@ -169,7 +119,7 @@ def course_config(root: Path) -> Config:
 def gradebook(root: Path, module: Module) -> NbGraderAPI:
     """nbgrader's API for the course, whose submissions are the accepted copies; the assignment is made if need be."""
     config = course_config(root)
-    config.CourseDirectory.submitted_directory = str(_accepted(root, module).relative_to(root))
+    config.CourseDirectory.submitted_directory = str(accepted(root, module.name).relative_to(root))
     api = NbGraderAPI(CourseDirectory(config=config), config=config)
     with Gradebook(api.coursedir.db_url, api.coursedir.course_id) as book:
         try:
@@ -181,20 +131,11 @@ def gradebook(root: Path, module: Module) -> NbGraderAPI:
 
 def enter(api: NbGraderAPI, root: Path, module: Module, submission: Submission, result: Result) -> Result:
     """Bring a result into the gradebook and autograded/; with a note if nbgrader would not."""
-    place = _accepted(root, module) / submission.student / module.name
-    remove_or_say(place)
-    place.mkdir(parents=True)
-    nbformat.write(submission.notebook, place / f"{module.name}.ipynb")
-    stamp = root / "submitted" / submission.student / module.name / TIMESTAMP
-    if stamp.is_file() and not stamp.is_symlink() and stamp.stat().st_size < 200:
-        shutil.copyfile(stamp, place / TIMESTAMP)
+    with api.gradebook as book:
+        accept(root, module, submission, book)
     done: dict[str, Any] = api.autograde(module.name, submission.student, force=True, create=True)
     if done["success"]:
         return result
     lines = str(done.get("error") or done.get("log") or "").strip().splitlines() or ["nothing"]
     note = f"The result is not in the gradebook: nbgrader said {shown(lines[-1], 300)}"
     return replace(result, notes=(*result.notes, note))
-
-
-def _accepted(root: Path, module: Module) -> Path:
-    return folder(root, module.name) / "accepted"

@@ -40,7 +40,7 @@ COLOURS = {name: f"#c0de{n:02d}" for n, name in enumerate((*WORDS, "ink", "line"
 class Result:
     """How one learner's submission of a module fared; `verdicts` has one per step, or none if it was refused.
 
-    `student` is the folder's name below submitted/, `notes` are sentences about the run, `seconds` is the wall
+    `student` is the id in the gradebook, `name` the folder's below submitted/ where that is no id, `notes` are sentences about the run, `seconds` is the wall
     time of running and judging, and `refused` is a sentence that says why the file could not be graded at all.
     """
 
@@ -49,6 +49,12 @@ class Result:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     refused: str = ""
+    name: str = ""
+
+    @property
+    def called(self) -> str:
+        """The learner as people know them: the name, with the id behind it; or the id."""
+        return f"{self.name} ({self.student})" if self.name else self.student
 
     @property
     def score(self) -> float:
@@ -63,7 +69,7 @@ def write(root: Path, module: Module, results: Sequence[Result]) -> Path:
     """
     folder = (root / "build" / "grading-report" / module.name).resolve()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # grades are nobody else's business
-    learners = list(enumerate(sorted(results, key=lambda r: (r.student.casefold(), r.student)), start=1))
+    learners = list(enumerate(sorted(results, key=lambda r: (r.called.casefold(), r.called)), start=1))
     graded = [result for _, result in learners if not result.refused]
     scores = pd.Series([result.score for result in graded], dtype=float)
     steps = by_step(module, graded)

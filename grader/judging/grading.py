@@ -17,7 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
 from grader.course import paths
 from grader.course.notebook import read
-from grader.judging import submission
+from grader.judging import remarks, submission
 from grader.judging.judge import Judges, as_json, verdict_from
 from grader.judging.reference import code_version, folder, reference, seed_of, write
 from grader.judging.submission import Patience
@@ -117,7 +117,9 @@ def _graded(
             )
             there = {cell.metadata.nbgrader.grade_id for cell in nb.cells if "nbgrader" in cell.metadata}
             verdicts = [_if_checked(verdict, there) for verdict in judged.verdicts]
-            notes = [*judged.problems] if ran.ended.returncode == 0 else [_how(ran.ended), *judged.problems]
+            verdicts = remarks.explained(verdicts, nb, ran.executed)
+            problems = [*remarks.remarks(nb, ran.executed), *judged.problems]
+            notes = problems if ran.ended.returncode == 0 else [_how(ran.ended), *problems]
             return {
                 "verdicts": [as_json(verdict) for verdict in verdicts],
                 "outputs": outputs_of(ran.executed, len(nb.cells)),

@@ -10,15 +10,19 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import nbformat
+from jupyter_core.utils import ensure_async
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 
 from labs_lib.engine import server
+from labs_lib.engine.clock import OwnTime, everybody
 from labs_lib.errors import LabsError
 
 START_TIMEOUT = 120  # seconds for a kernel to come up
@@ -37,7 +41,25 @@ class Client(NotebookClient):
         client = await super().async_start_new_kernel_client()
         self.server_is_up.join()
         client.execute(WARM_UP, silent=True, store_history=False)
+        client.shell_channel.get_msg = _in_own_time(client.shell_channel.get_msg)
         return client
+
+
+def _in_own_time(get_msg: Callable[..., Any]) -> Callable[..., Any]:
+    """`get_msg` of a channel, whose timeout is in seconds of the sandbox's own time: a busy machine is no slow cell."""
+
+    async def patient(timeout: float | None = None) -> Any:
+        if timeout is None:
+            return await ensure_async(get_msg())
+        clock = OwnTime(everybody)
+        while True:
+            try:
+                return await ensure_async(get_msg(timeout=min(1.0, timeout)))
+            except Empty:
+                if clock.passed() >= timeout:
+                    raise
+
+    return patient
 
 
 def main(notebook: Path, executed: Path, cell_timeout: int) -> None:

@@ -9,6 +9,7 @@ that judge again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import sys
 import threading
@@ -21,8 +22,9 @@ from typing import Any, Self, get_args
 
 import grader
 from grader.judging.submission import Patience, Ran
+from grader.sandbox import watch
 from grader.sandbox.children import Door
-from grader.sandbox.runner import Ended, Limits
+from grader.sandbox.runner import Ended, Limits, Use
 from grader.sandbox.workbox import Workbox, workbox
 from grader.vetting import Rejected, read_json
 from grader.vetting.files import shown
@@ -36,6 +38,10 @@ TRIES = 2  # of a step at which the judge ends, the last by a fresh one; and of 
 PROGRAM = ("-m", "grader.judging.judge_inside")
 SERVES = 25  # submissions, before a judge is replaced all the same
 MEMORY = 5 * 2**30  # bytes, of the judge's sandbox
+GROWN_MEMORY = (
+    MEMORY * 4 // 5
+)  # bytes at the end of a submission, and of files in its box, at which a judge is replaced:
+GROWN_DISK = 2**30  # shuffle files and caches of one submission are not the next one's burden
 START = 60.0  # seconds that a judge may take for a submission beside its steps
 LOOK_EVERY = 0.1  # seconds between looks at whether the judge is done
 RESULT_BYTES = 32 * 2**20
@@ -112,8 +118,8 @@ class Judges:
                 tried[""] += 1
                 if tried[""] == TRIES:
                     raise LabsError(
-                        f"What the notebook left could not be handed to the judge ({error.strerror or error}), so nothing was kept; "
-                        "is the disk full? Grade it again."
+                        f"What the notebook left could not be judged ({error.strerror or error}), so nothing was kept; "
+                        "look at disk and memory of this machine, then grade it again."
                     ) from error
                 continue
             except BaseException:
@@ -158,6 +164,7 @@ class _Judge:
         self._stop = threading.Event()
         self._ended: Ended | LabsError | None = None
         self._door = Door(box.inbox) if box.sandboxed else None
+        self._use = Use(0, 0.0)  # as the sandbox's watch saw it last
         (box.path / "out").mkdir()
         # A thread, because the sandbox is watched from this process for as long as it lives.
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -201,11 +208,11 @@ class _Judge:
     def wait(self, seconds: float) -> Ended | None:
         """Return when the judge is through with what was handed in (None), or has ended. Raises LabsError.
 
-        A judge that takes longer is ended.
+        A judge that takes longer is ended; in a sandbox the time is its own. Raises OSError if the machine and not the judge failed.
         """
-        deadline = time.monotonic() + seconds
+        deadline = self._time() + seconds
         while self._thread.is_alive() and not self._done.exists():
-            if time.monotonic() > deadline:
+            if self._time() > deadline:
                 self.end()
             time.sleep(LOOK_EVERY)
         remove_or_say(self._box.inbox / str(self._number))
@@ -215,6 +222,8 @@ class _Judge:
             return None
         if isinstance(self._ended, LabsError):
             raise self._ended
+        if self._ended is not None and self._ended.reason == "machine":
+            raise OSError(errno.ENOMEM, self._ended.sentence.rstrip("."))
         return self._ended
 
     def results(self, steps: Sequence[Step]) -> Found:
@@ -231,12 +240,24 @@ class _Judge:
         return found
 
     def goes_on(self) -> bool:
-        """Whether the judge may take another submission: it met nothing odd and is not at the end of its service."""
+        """Whether the judge may take another submission: it met nothing odd, did not grow, and is not at the end of its service."""
         try:
             clean = read_json(self._done, 100, 2) == {"clean": True}
         except Rejected:
             clean = False
-        return clean and self._thread.is_alive() and self._number + 1 < SERVES
+        return clean and self._thread.is_alive() and self._number + 1 < SERVES and not self._grew()
+
+    def _grew(self) -> bool:
+        if self._use.memory > GROWN_MEMORY:
+            return True
+        space = watch.space(self._box.path, Limits().files)
+        return space.used > GROWN_DISK or space.entries > Limits().files // 2
+
+    def _time(self) -> float:
+        return self._use.seconds if self._box.sandboxed else time.monotonic()
+
+    def _look(self, use: Use) -> None:
+        self._use = use
 
     def end(self) -> None:
         """End the judge and wait until it is gone."""
@@ -253,7 +274,7 @@ class _Judge:
         limits = Limits(memory=MEMORY, wall=float("inf"))  # each submission has its own time
         try:
             with self._door.serving() if self._door else contextlib.nullcontext():
-                self._ended = self._box.run(command, limits, stop=self._stop)
+                self._ended = self._box.run(command, limits, stop=self._stop, on_look=self._look)
         except LabsError as error:
             self._ended = error
 

@@ -36,6 +36,7 @@ from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Status, Verdict
 from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.engine import server, session
+from labs_lib.engine.clock import OwnTime, everybody
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Step
 
@@ -43,6 +44,7 @@ HUNG = 124  # exit code after a step that took too long; timeout(1)'s own
 LOST = 123  # exit code when the engine ended under a step
 IDLE = 1800.0  # seconds without a submission after which the judge ends by itself
 LOOK_EVERY = 0.05  # seconds between looks into the inbox
+LATE_EVERY = 0.5  # seconds between looks at how long a step takes
 
 _MEASURED: Measured = {}
 
@@ -148,12 +150,11 @@ def _judge_steps(folder: Path, out: Path, launch: Launch) -> bool:
     for name in plan["steps"]:
         step = registry.step(name)
         # A thread of its own, because a query without end can't be left from within.
-        watchdog = threading.Timer(plan["patience"], os._exit, [HUNG])
-        watchdog.daemon = True
-        watchdog.start()
+        judged = threading.Event()
+        threading.Thread(target=_end_if_late, args=(judged, plan["patience"]), daemon=True).start()
         began = time.perf_counter()
         verdict, evidence = _judged(step, folder / "evidence" / f"{name}.json", court, reference.get(name))
-        watchdog.cancel()
+        judged.set()
         if not verdict.passed and court.is_open and server.running() is None:
             os._exit(LOST)  # the engine's end says nothing about this answer: another judge has to look at it
         verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - began)
@@ -164,6 +165,13 @@ def _judge_steps(folder: Path, out: Path, launch: Launch) -> bool:
         )
     court.leave()
     return court.clean
+
+
+def _end_if_late(judged: threading.Event, patience: float) -> None:
+    clock = OwnTime(everybody)
+    while not judged.wait(LATE_EVERY):
+        if clock.passed() > patience:
+            os._exit(HUNG)
 
 
 def _write(path: Path, value: object) -> None:

@@ -22,6 +22,7 @@ from grader.judging import inside
 from grader.sandbox.runner import Ended, Limits
 from grader.sandbox.workbox import Workbox, workbox
 from grader.vetting import Rejected, copy_regular, read_json
+from labs_lib.errors import LabsError
 from labs_lib.registry import Module
 
 EXECUTED_BYTES = 256 * 2**20  # of the executed notebook's file
@@ -37,7 +38,7 @@ _MISSING = re.compile(r"name '(\w+)' is not defined|\[TABLE_OR_VIEW_NOT_FOUND\][
 
 @dataclass(frozen=True)
 class Patience:
-    """How long things may take, in seconds."""
+    """How long things may take, in seconds of their own time (labs_lib.engine.clock)."""
 
     cell: int = 300
     notebook: float = 1800.0
@@ -131,6 +132,10 @@ def run(
             *(str(box.at / "submission.ipynb"), str(box.at / "executed.ipynb"), str(patience.cell)),
         ]
         ended = box.run(command, Limits(wall=patience.notebook), {"LABS_CAPTURE": "1"})
+        if ended.reason == "machine":
+            raise LabsError(
+                f"{ended.sentence} So there is no result; grade it again when less runs beside it."
+            )
         try:
             executed = read_json(box.path / "executed.ipynb", EXECUTED_BYTES, 60)
         except Rejected:

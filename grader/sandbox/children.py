@@ -11,15 +11,15 @@ import contextlib
 import os
 import select
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import labs_lib
-from grader.sandbox import first_program, runner
+from grader.sandbox import cgroup, first_program, runner
 from grader.sandbox.runner import Limits
+from grader.vetting.removal import temporary_folder
 from labs_lib.driving import launch
 from labs_lib.errors import LabsError
 
@@ -86,8 +86,8 @@ class Door:
         watch = threading.Thread(target=self._watch, args=(connection, ended, stop), daemon=True)
         watch.start()
         try:
-            with tempfile.TemporaryDirectory(prefix="labs-child-", ignore_cleanup_errors=True) as folder:
-                box = Path(folder) / "box"
+            with temporary_folder(f"{cgroup.PREFIX}{os.getpid()}-") as folder:
+                box = folder / "box"
                 box.mkdir()
                 runner.run(
                     launch.command(first_program.CHANNEL),
@@ -98,7 +98,7 @@ class Door:
                     stop=stop,
                     channel=connection.fileno(),
                 )
-        except LabsError as error:
+        except (LabsError, OSError) as error:
             self.problems.append(str(error))
         finally:
             ended.set()

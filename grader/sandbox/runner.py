@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from grader.sandbox import process, watch
+from grader.sandbox import cgroup, process, watch
+from grader.sandbox.cgroup import Group
 from grader.sandbox.process import Standing
 from grader.vetting.removal import temporary_folder
+from labs_lib.engine.clock import OwnTime
 from labs_lib.errors import LabsError
 
 BOX = Path("/box")  # where the writable folder appears inside
@@ -31,10 +33,14 @@ LOOK_EVERY = 0.25  # seconds between looks at memory and processes
 DISK_PAUSE = 20  # a look at the disk is followed by a pause of this many times its length
 TAIL = 64 * 2**10  # bytes of output that are kept
 CHUNK = 64 * 2**10  # bytes of output taken at a time
-OPEN_FILES = 4096  # per process; bounds the kernel's own memory, which nothing else counts
+OPEN_FILES = 2048  # per process; bounds the kernel's own memory, which nothing else counts
+ADDRESSES = 8  # times the memory limit, of addresses per process: Java reserves more than it takes, and page tables are 1/512
+RESERVE = (
+    256 * 2**20
+)  # bytes of the machine's memory below which a run is stopped, before the kernel stops whom it likes
 NPROC_PER_NAMESPACE = (5, 14)  # the Linux version since which RLIMIT_NPROC leaves the caller's processes out
 
-Reason = Literal["ended", "wall time", "memory", "processes", "disk", "output", "stopped"]
+Reason = Literal["ended", "wall time", "memory", "processes", "disk", "output", "stopped", "machine"]
 Breach = tuple[Reason, str]  # and a sentence
 
 
@@ -51,15 +57,24 @@ class Limits:
     file_size: int = 2**30  # bytes, each file
     disk: int = 4 * 2**30  # bytes in the box
     files: int = 100_000  # files and folders in the box
-    wall: float = 1800.0  # seconds
+    wall: float = 1800.0  # seconds, of its own time: waiting for a busy machine counts a quarter at most
     output: int = 16 * 2**20  # bytes of standard output and error
     scratch: int = 256 * 2**20  # bytes, each of /tmp and /dev/shm
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a sandbox uses at a look: bytes of memory, and seconds of its own time so far (labs_lib.engine.clock)."""
+
+    memory: int
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Ended:
     """How a run ended: `returncode` is None unless the command ended by itself (128 + n: by signal n).
 
+    The reason "machine" is the machine's fault and not the run's: nothing should be concluded from it.
     `sentence` is for a report; `output` is the last 64 KiB of standard output and error.
     """
 
@@ -106,6 +121,7 @@ def run(
     on_output: Callable[[bytes], None] | None = None,
     stop: threading.Event | None = None,
     channel: int | None = None,
+    on_look: Callable[[Use], object] | None = None,
 ) -> Ended:
     """Run `command` in a sandbox and return how it ended; nothing that ran inside is alive then.
 
@@ -113,12 +129,18 @@ def run(
     the box is given to a user id of its own that the command runs as. `readonly` paths appear where they are
     on the host; this interpreter and its packages always do. The environment is `environment` with defaults
     for HOME, PATH and LANG. `on_output` gets the output as it comes and must return soon, for it holds up the
-    watching. Setting `stop` ends the run. `channel` is a descriptor that the command has as first_program.CHANNEL.
+    watching, and so must `on_look`, which is told what is used. Setting `stop` ends the run. `channel` is a descriptor that the
+    command has as first_program.CHANNEL.
 
     Raises LabsError if the sandbox cannot be set up; whatever else ends this call ends the sandbox too.
     """
     uid = process.own(box)
-    with process.standing(box, at, readonly, limits.scratch, uid, channel) as sandbox:
+    with (
+        cgroup.group(limits.memory, limits.processes) as group,
+        process.standing(box, at, readonly, limits.scratch, uid, channel) as sandbox,
+    ):
+        # All of bubblewrap's processes wait for the plan now, so whatever comes later begins in the group.
+        group.take([sandbox.process.pid, *(member.pid for member in watch.members(sandbox.first))])
         plan = {
             "command": list(command),
             "folder": str(at),
@@ -132,26 +154,36 @@ def run(
             "channel": channel,
         }
         process.send(sandbox, plan)
-        return _watch(sandbox, box, limits, on_output, stop)
+        return _watch(sandbox, group, box, limits, on_output, stop, on_look)
 
 
 def _kernel_limits(limits: Limits, alone: bool) -> dict[str, int]:
     """Return the limits that the kernel enforces; `alone`: the user id has no processes elsewhere."""
     version = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
     counted = {"RLIMIT_NPROC": limits.processes} if alone or version >= NPROC_PER_NAMESPACE else {}
-    return {"RLIMIT_FSIZE": limits.file_size, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": OPEN_FILES, **counted}
+    return {
+        "RLIMIT_FSIZE": limits.file_size,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NOFILE": OPEN_FILES,
+        "RLIMIT_AS": ADDRESSES * limits.memory,
+        **counted,
+    }
 
 
 def _watch(
     sandbox: Standing,
+    group: Group,
     box: Path,
     limits: Limits,
     on_output: Callable[[bytes], None] | None,
     stop: threading.Event | None,
+    on_look: Callable[[Use], object] | None,
 ) -> Ended:
     """Take the output and look at what is used until the command ends or a limit is passed."""
     began = time.monotonic()
     next_look, disk = began, _disk_watch(box, limits)
+    cpu = 0.0
+    clock = OwnTime(lambda: cpu)
     tail, written = bytearray(), 0
     breach: Breach | None = None
 
@@ -178,15 +210,21 @@ def _watch(
             now = time.monotonic()
             if written > limits.output:
                 breach = "output", f"It wrote more than {_size(limits.output)} of output and was stopped."
+            elif group.ran_out_of_memory():
+                breach = "memory", f"It used more than {_size(limits.memory)} of memory and was stopped."
             elif ended:
                 breach = disk([], True)
             elif stop is not None and stop.is_set():
                 breach = "stopped", "It was stopped by the grader."
-            elif now - began > limits.wall:
+            elif clock.passed() > limits.wall:
                 breach = "wall time", f"It ran for more than {limits.wall:g} s and was stopped."
             elif now >= next_look:
                 inside = watch.members(sandbox.first)
-                breach = _crowd(inside, sandbox.scratch, limits) or disk(inside, False)
+                cpu = sum(member.cpu for member in inside)
+                used = _memory(inside, sandbox.scratch, limits)
+                breach = _crowd(inside, used, limits) or disk(inside, False)
+                if on_look is not None:
+                    on_look(Use(used, clock.passed()))
                 next_look = time.monotonic() + LOOK_EVERY
     seconds = time.monotonic() - began
     process.kill(sandbox.first_fd)
@@ -199,18 +237,24 @@ def _watch(
     return Ended(returncode, "ended", _ending(returncode), seconds, output)
 
 
-def _crowd(inside: list[watch.Member], scratch: Sequence[int], limits: Limits) -> Breach | None:
-    """Return what is wrong with the number or the memory of these processes and folders, if anything."""
+def _memory(inside: list[watch.Member], scratch: Sequence[int], limits: Limits) -> int:
+    """Return the bytes of memory that these processes and folders take."""
+    in_files = sum(map(watch.held_in_memory, scratch))
+    return in_files + watch.memory(inside, limits.memory - in_files)
+
+
+def _crowd(inside: list[watch.Member], used: int, limits: Limits) -> Breach | None:
+    """Return what is wrong with the number of these processes or with the memory that is used, if anything."""
     # The kernel lets nobody past the limit, so a flood stays just at it.
     if sum(member.threads for member in inside) >= limits.processes:
         return "processes", f"It ran {limits.processes} processes and threads or more and was stopped."
-    in_files = sum(map(watch.held_in_memory, scratch))
-    used = in_files + watch.memory(inside, limits.memory - in_files)
     if used > limits.memory:
         return (
             "memory",
             f"It used {_size(used)} of memory, {_size(limits.memory)} are allowed; it was stopped.",
         )
+    if (left := watch.available()) < RESERVE:
+        return "machine", f"The machine had {_size(left)} of memory left; it was stopped for that."
     return None
 
 

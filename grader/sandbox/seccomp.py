@@ -18,11 +18,15 @@ from labs_lib.errors import LabsError
 
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06  # BPF operations
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000, 0x80000000  # seccomp's verdicts; REFUSE carries an errno
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data (little endian)
+NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, (16, 24, 32)  # offsets in struct seccomp_data (little endian)
 X32 = 0x40000000  # x86-64's second numbering of the same calls
 
 # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Above all not AF_VSOCK: it passes by network namespaces.
 SOCKET_FAMILIES = (1, 2, 10, 16)
+
+# SOL_SOCKET's SO_SNDBUF and SO_RCVBUF, which seem to succeed and do nothing: what waits in sockets is no process's memory, and watch.py
+# counts on the default. They are wishes anyway: the kernel cuts them down to its own limits.
+SOCKET_LEVEL, BUFFER_SIZES = 1, (7, 8)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Machine:
 
     audit: int
     socket: int
+    setsockopt: int
     refused: dict[str, int]
 
 
@@ -38,6 +43,7 @@ MACHINES = {
     "x86_64": Machine(
         audit=0xC000003E,
         socket=41,
+        setsockopt=54,
         refused={
             "shmget": 29,
             "ptrace": 101,
@@ -55,6 +61,7 @@ MACHINES = {
     "aarch64": Machine(
         audit=0xC00000B7,
         socket=198,
+        setsockopt=208,
         refused={
             "ptrace": 117,
             "shmget": 194,
@@ -84,24 +91,35 @@ def program(machine: str = "") -> bytes:
             "or add the numbers to grader/sandbox/seccomp.py."
         )
     rules = MACHINES[name]
-    refuse, allow, other_family = "refuse", "allow", "family"
+    refuse, allow, other_family, pretend = "refuse", "allow", "family", "pretend"
     steps: list[tuple[int, int, str, str]] = [
         (LOAD, ARCHITECTURE, "", ""),
         (EQUAL, rules.audit, "", "kill"),
         (LOAD, NUMBER, "", ""),
         (AT_LEAST, X32, refuse, ""),
         *((EQUAL, number, refuse, "") for number in rules.refused.values()),
+        (EQUAL, rules.setsockopt, "option", ""),
         (EQUAL, rules.socket, "", allow),
-        (LOAD, FIRST_ARGUMENT, "", ""),
-        *((EQUAL, family, allow, "") for family in SOCKET_FAMILIES),
+        (LOAD, ARGUMENTS[0], "", ""),
+        *((EQUAL, family, allow, "") for family in SOCKET_FAMILIES[:-1]),
+        (EQUAL, SOCKET_FAMILIES[-1], allow, other_family),
+    ]
+    option = len(steps)
+    steps += [
+        (LOAD, ARGUMENTS[1], "", ""),
+        (EQUAL, SOCKET_LEVEL, "", allow),
+        (LOAD, ARGUMENTS[2], "", ""),
+        *((EQUAL, size, pretend, "") for size in BUFFER_SIZES[:-1]),
+        (EQUAL, BUFFER_SIZES[-1], pretend, allow),
     ]
     verdicts = {
         other_family: REFUSE | errno.EAFNOSUPPORT,
         allow: ALLOW,
         refuse: REFUSE | errno.EPERM,
+        pretend: REFUSE | 0,
         "kill": KILL,
     }
-    place = {label: len(steps) + offset for offset, label in enumerate(verdicts)}
+    place = {label: len(steps) + offset for offset, label in enumerate(verdicts)} | {"option": option}
     compiled = b""
     for index, (operation, value, then, otherwise) in enumerate(steps):
         jumps = (place[label] - index - 1 if label else 0 for label in (then, otherwise))

@@ -7,12 +7,18 @@ process or file that vanishes while it is looked at counts as nothing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
+
+from labs_lib.engine.clock import cpu_seconds
 
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 TMPFS_FILE = 1024  # bytes of kernel memory for each file in a tmpfs, about
@@ -22,11 +28,12 @@ LOOKS = 4  # at processes that seem to take too much memory, before it is believ
 
 @dataclass(frozen=True)
 class Member:
-    """One process: its id, its number of threads, and its resident bytes."""
+    """One process: its id, its number of threads, its resident bytes, and CPU seconds with those of children that ended."""
 
     pid: int
     threads: int
     resident: int
+    cpu: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ def members(root: int) -> list[Member]:
     for name in os.listdir("/proc"):
         if name.isdecimal() and (fields := stat_fields(int(name))):
             pid, parent = int(name), int(fields[1])
-            found[pid] = Member(pid, max(1, int(fields[17])), int(fields[21]) * PAGE)
+            found[pid] = Member(pid, max(1, int(fields[17])), int(fields[21]) * PAGE, cpu_seconds(fields))
             children[parent].append(pid)
     inside, todo = [], [root]
     while todo:
@@ -69,7 +76,7 @@ def stat_fields(pid: int) -> list[str]:
 
 
 def memory(inside: Iterable[Member], limit: int) -> int:
-    """Return the bytes of memory that these processes take together.
+    """Return the bytes of memory that these processes take together, with their page tables and at most their sockets.
 
     Resident bytes count shared pages once per process. Shared pages are only told apart, which is slow, when
     that sum is above `limit`. Between vfork(2) and exec a child has its parent's pages and both count them in full: Java starts
@@ -78,13 +85,56 @@ def memory(inside: Iterable[Member], limit: int) -> int:
     inside = list(inside)
     used = 0
     for _ in range(LOOKS):
-        used = sum(member.resident for member in inside)
+        unseen = sum(page_tables(member.pid) for member in inside) + (
+            sockets(inside[-1].pid) if inside else 0
+        )
+        used = unseen + sum(member.resident for member in inside)
         if used > limit:
-            used = sum(map(_proportional, inside))
+            used = unseen + sum(map(_proportional, inside))
         if used <= limit or not inside:
             break
         inside = members(inside[0].pid)  # anew: who forks and ends would else have gone with its memory
     return used
+
+
+def page_tables(pid: int) -> int:
+    """Return the bytes of a process's page tables: 1/512 of all it has looked at, though it be one page of zeros mapped a million times."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+            if line.startswith("VmPTE:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return 0
+
+
+def sockets(pid: int) -> int:
+    """Return the most bytes that sockets in the network namespace of a process may hold.
+
+    Queues of TCP are told, and count twice, as the kernel's own figures for each packet come to about as much. The others are only
+    counted: each holds what its sender may have under way (net.core.wmem_default, which code inside can't raise; see seccomp.py).
+    """
+    held = 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        counted = re.search(r"sockets: used (\d+)", Path(f"/proc/{pid}/net/sockstat").read_text())
+        held += int(counted[1]) * _default_buffer() if counted else 0
+        for family in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{pid}/net/{family}").read_text().splitlines()[1:]:
+                held += 2 * sum(int(number, 16) for number in line.split()[4].split(":"))
+    return held
+
+
+def available() -> int:
+    """Return the bytes of memory that the machine has left for programs. Source: MemAvailable in proc(5)."""
+    return psutil.virtual_memory().available
+
+
+@functools.cache
+def _default_buffer() -> int:
+    try:
+        return int(Path("/proc/sys/net/core/wmem_default").read_text())
+    except (OSError, ValueError):
+        return 212_992
 
 
 def held_in_memory(folder: int) -> int:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,8 @@ import psutil
 
 import datasets
 import labs_lib
-from grader.sandbox import runner
-from grader.sandbox.runner import LOOK_EVERY, TAIL, Ended, Limits
+from grader.sandbox import cgroup, runner
+from grader.sandbox.runner import LOOK_EVERY, TAIL, Ended, Limits, Use
 from grader.vetting.removal import remove_or_say, temporary_folder
 from labs_lib import settings
 from labs_lib.engine import jars, java, training
@@ -63,8 +63,11 @@ class Workbox:
         limits: Limits,
         environment: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
+        on_look: Callable[[Use], object] | None = None,
     ) -> Ended:
         """Run a command in the box, until `stop` is set at most, and return how it ended; nothing of it is alive then.
+
+        In a sandbox, `on_look` is told a few times a second what it uses.
 
         Raises LabsError.
         """
@@ -79,6 +82,7 @@ class Workbox:
             limits=limits,
             at=self.at,
             stop=stop,
+            on_look=on_look,
         )
 
 
@@ -186,6 +190,7 @@ def _packages(with_truths: bool) -> Iterator[Path]:
 
 def _remove_abandoned() -> None:
     """Remove the boxes of processes that were killed before they could."""
+    cgroup.remove_abandoned()
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         owner = path.name.removeprefix(PREFIX).split("-")[0]
         with contextlib.suppress(OSError):  # another batch removes it at this moment

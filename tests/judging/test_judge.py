@@ -29,7 +29,7 @@ pytestmark = [
 MODULE = registry.module("01_optimization")
 STEPS = list(registry.steps(MODULE))
 FIRST, SECOND = STEPS[0].id, STEPS[1].id
-PATIENCE = Patience(judging=3.0)
+PATIENCE = Patience(judging=2.0)
 
 # Gives every step full points, but for what its evidence says to do; `earlier` is how many were judged here before.
 STAND_IN = """
@@ -236,3 +236,32 @@ def test_tables_go_along_if_a_step_answers_with_them_or_evidence_names_them(tmp_
     said = json.dumps({"plan": plan, "note": "see IN_TEXT", "odd": "QUJD" * 30 + "="}).encode()
     assert ran.take_tables(tmp_path / "taken", {"answered"}, [said]) == {}
     assert sorted(os.listdir(tmp_path / "taken")) == ["answered", "in_a_plan", "in_text"]
+
+
+# A judge that is replaced
+
+
+def judge_of(judges: Judges) -> object:
+    return judges._judge
+
+
+@pytest.mark.parametrize("grown", [("GROWN_MEMORY", 0), ("GROWN_DISK", 0)], ids=["memory", "disk"])
+def test_a_judge_that_grew_is_replaced(
+    grown: tuple[str, int], judges: Judges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lost(judged(judges, left(tmp_path / "first"))) == []
+    kept = judge_of(judges)
+    assert kept is not None and lost(judged(judges, left(tmp_path / "second"))) == []
+    assert judge_of(judges) is kept
+    monkeypatch.setattr(judge, *grown)
+    assert lost(judged(judges, left(tmp_path / "third"))) == []
+    assert judge_of(judges) is None
+    assert lost(judged(judges, left(tmp_path / "fourth"))) == []
+
+
+def test_when_the_machine_fails_the_judge_there_is_no_result(
+    judges: Judges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grader.sandbox.watch.available", lambda: 0)
+    with pytest.raises(LabsError, match="nothing was kept"):
+        judged(judges, left(tmp_path / "one", **{FIRST: "hang"}))

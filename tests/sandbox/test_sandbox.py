@@ -830,7 +830,7 @@ from dataclasses import replace
 from pathlib import Path
 from grader.sandbox import runner
 assert os.geteuid() != 0
-limits = runner.Limits(memory=300 * 2**20, processes=60, disk=30 * 2**20, wall=5)
+limits = runner.Limits(memory=300 * 2**20, processes=60, disk=30 * 2**20, wall=3)
 reasons = {}
 for name, code in json.loads(sys.argv[2]).items():
     box = Path(sys.argv[1], name)

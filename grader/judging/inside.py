@@ -22,7 +22,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 
 from labs_lib.engine import server
-from labs_lib.engine.clock import OwnTime, everybody
+from labs_lib.engine.clock import of_everybody
 from labs_lib.errors import LabsError
 
 START_TIMEOUT = 120  # seconds for a kernel to come up
@@ -51,7 +51,7 @@ def _in_own_time(get_msg: Callable[..., Any]) -> Callable[..., Any]:
     async def patient(timeout: float | None = None) -> Any:
         if timeout is None:
             return await ensure_async(get_msg())
-        clock = OwnTime(everybody)
+        clock = of_everybody()
         while True:
             try:
                 return await ensure_async(get_msg(timeout=min(1.0, timeout)))

@@ -36,7 +36,7 @@ from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Status, Verdict
 from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.engine import server, session
-from labs_lib.engine.clock import OwnTime, everybody
+from labs_lib.engine.clock import of_everybody
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Step
 
@@ -168,7 +168,7 @@ def _judge_steps(folder: Path, out: Path, launch: Launch) -> bool:
 
 
 def _end_if_late(judged: threading.Event, patience: float) -> None:
-    clock = OwnTime(everybody)
+    clock = of_everybody()
     while not judged.wait(LATE_EVERY):
         if clock.passed() > patience:
             os._exit(HUNG)

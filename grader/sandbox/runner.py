@@ -23,7 +23,7 @@ from grader.sandbox import cgroup, process, watch
 from grader.sandbox.cgroup import Group
 from grader.sandbox.process import Standing
 from grader.vetting.removal import temporary_folder
-from labs_lib.engine.clock import OwnTime
+from labs_lib.engine.clock import OwnTime, waiting
 from labs_lib.errors import LabsError
 
 BOX = Path("/box")  # where the writable folder appears inside
@@ -57,7 +57,7 @@ class Limits:
     file_size: int = 2**30  # bytes, each file
     disk: int = 4 * 2**30  # bytes in the box
     files: int = 100_000  # files and folders in the box
-    wall: float = 1800.0  # seconds, of its own time: waiting for a busy machine counts a quarter at most
+    wall: float = 1800.0  # seconds of its own time (labs_lib.engine.clock)
     output: int = 16 * 2**20  # bytes of standard output and error
     scratch: int = 256 * 2**20  # bytes, each of /tmp and /dev/shm
 
@@ -182,8 +182,8 @@ def _watch(
     """Take the output and look at what is used until the command ends or a limit is passed."""
     began = time.monotonic()
     next_look, disk = began, _disk_watch(box, limits)
-    cpu = 0.0
-    clock = OwnTime(lambda: cpu)
+    cpu, inside = 0.0, watch.members(sandbox.first)
+    clock = OwnTime(lambda: cpu, lambda: waiting(member.pid for member in inside))
     tail, written = bytearray(), 0
     breach: Breach | None = None
 

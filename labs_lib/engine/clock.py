@@ -6,8 +6,9 @@ Wall time is unfair where others keep the machine busy: who waits for a CPU has 
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 SLOWEST = 4.0  # times as long as its own time anything may take by the wall
@@ -16,10 +17,13 @@ FREE = 0.5  # of one CPU: with so much idle nobody has to wait
 
 
 class OwnTime:
-    """Seconds that passed for some processes, from now on. `used` tells the CPU seconds that they have used so far."""
+    """Seconds that passed for some processes, from now on.
 
-    def __init__(self, used: Callable[[], float]) -> None:
-        self._used = used
+    `used` tells the CPU seconds that they have used so far, `waits` whether one of them runs or waits for a CPU: who sleeps isn't held up.
+    """
+
+    def __init__(self, used: Callable[[], float], waits: Callable[[], bool]) -> None:
+        self._used, self._waits = used, waits
         self._began = self._last = time.monotonic()
         self._cpu, self._idle = used(), _idle()
         self._own = 0.0
@@ -33,7 +37,7 @@ class OwnTime:
         if (span := now - self._last) >= SHORTEST:
             cpu, idle = self._used(), _idle()
             free = idle is None or self._idle is None or idle - self._idle >= FREE * span
-            self._own += span if free else min(span, max(0.0, cpu - self._cpu))
+            self._own += span if free or not self._waits() else min(span, max(0.0, cpu - self._cpu))
             self._last, self._cpu, self._idle = now, cpu, idle
         return max(self._own, (now - self._began) / SLOWEST)
 
@@ -43,14 +47,35 @@ def cpu_seconds(fields: list[str]) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def everybody() -> float:
-    """CPU seconds of all processes in view: in a sandbox, those in it. 0 where there is no /proc."""
-    total = 0.0
+def waiting(processes: Iterable[int]) -> bool:
+    """Whether a thread of these processes, but for the one that asks, runs or waits for a CPU."""
+    own = str(threading.get_native_id())
+    for pid in processes:
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                stat = Path(f"/proc/{pid}/task/{thread}/stat").read_text(errors="replace")
+                if thread != own and stat.rpartition(")")[2].split()[0] == "R":
+                    return True
+        except (OSError, IndexError):
+            continue
+    return False
+
+
+def of_everybody() -> OwnTime:
+    """The own time of all processes in view: in a sandbox, those in it. The wall's where there is no /proc."""
+    return OwnTime(_cpu_of_all, lambda: waiting(_in_view()))
+
+
+def _in_view() -> list[int]:
     try:
-        names = [name for name in os.listdir("/proc") if name.isdecimal()]
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     except OSError:
-        return total
-    for name in names:
+        return []
+
+
+def _cpu_of_all() -> float:
+    total = 0.0
+    for name in _in_view():
         try:
             total += cpu_seconds(
                 Path(f"/proc/{name}/stat").read_text(errors="replace").rpartition(")")[2].split()

@@ -11,7 +11,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from grader.judging import inside
 
 
-def test_a_cell_has_its_own_time_and_the_next_one_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_has_its_own_time_and_the_next_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inside.server, "ensure", lambda: None)
     monkeypatch.setattr(inside, "WARM_UP", "")
     monkeypatch.setenv("LABS_WORKSPACE", str(tmp_path))

@@ -6,6 +6,7 @@ Everything here stops by itself at a size that a machine bears, should nothing s
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -177,21 +178,23 @@ def test_two_hundred_busy_children_take_no_more_than_a_neighbour(tmp_path: Path)
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, float]]:
     """A machine whose clock, idle seconds and CPU seconds of ours are set here."""
-    now = {"time": 0.0, "idle": 0.0, "used": 0.0}
+    now = {"time": 0.0, "idle": 0.0, "used": 0.0, "waits": 1.0}
     monkeypatch.setattr(clock.time, "monotonic", lambda: now["time"])
     monkeypatch.setattr(clock, "_idle", lambda: now["idle"])
     yield now
 
 
 def test_time_passes_as_far_as_there_is_a_cpu(machine: dict[str, float]) -> None:
-    own = OwnTime(lambda: machine["used"])
+    own = OwnTime(lambda: machine["used"], lambda: bool(machine["waits"]))
     machine |= {"time": 10.0, "idle": 10.0}  # a CPU was free: whoever waited, waited for something else
     assert own.passed() == 10
     machine |= {"time": 20.0, "used": 1.0}  # a busy machine, of which ours had a tenth
     assert own.passed() == 11
     machine |= {"time": 30.0, "used": 16.0}  # and one and a half CPUs
     assert own.passed() == 21
-    machine |= {"time": 200.0}  # nothing at all: there is an end to it
+    machine |= {"time": 40.0, "waits": 0.0}  # who sleeps is not held up by others
+    assert own.passed() == 31
+    machine |= {"time": 200.0, "waits": 1.0}  # nothing at all: there is an end to it
     assert own.passed() == 50
 
 
@@ -199,16 +202,33 @@ def test_without_figures_time_is_the_walls(
     machine: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "_idle", lambda: None)
-    own = OwnTime(lambda: 0.0)
+    own = OwnTime(lambda: 0.0, lambda: True)
     machine["time"] = 10.0
     assert own.passed() == 10
 
 
 def test_cpu_of_children_that_ended_is_counted() -> None:
-    before = clock.everybody()
-    assert before > 0
+    assert clock._cpu_of_all() > 0
     own = clock.cpu_seconds(watch.stat_fields(os.getpid()))
     used = time.process_time()
     while time.process_time() < used + 0.2:
         pass
     assert clock.cpu_seconds(watch.stat_fields(os.getpid())) >= own + 0.1
+
+
+def test_who_sleeps_waits_for_no_cpu() -> None:
+    def started(code: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"print(flush=True)\n{code}"], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None and process.stdout.readline()
+        return process
+
+    with started("import time; time.sleep(60)") as sleeper, started("while True: pass") as busy:
+        try:
+            while clock.waiting([sleeper.pid]):  # until it sleeps
+                time.sleep(0.02)
+            assert clock.waiting([sleeper.pid, busy.pid])
+        finally:
+            sleeper.kill()
+            busy.kill()

@@ -50,7 +50,7 @@ class Operator:
         A table that is scanned more than once gives the path to its first scan.
         """
         if self.name in {"FileScan", "BatchScan", "Scan"} and re.search(
-            rf"[.\s]{re.escape(table)}\[", self.detail
+            rf"[.\s]{re.escape(table)}\[", self.detail, re.IGNORECASE
         ):
             return [self]
         for child in self.children:
@@ -60,21 +60,28 @@ class Operator:
 
 
 def parse(text: str) -> Operator:
-    """The tree of the first physical plan in that text. Raises ValueError if there is none."""
+    """The tree of the first physical plan in that text. Raises ValueError if there is none.
+
+    What an operator holds beside its inputs, a cached plan or a subquery, stands two levels below it, before its inputs.
+    """
     lines = text.partition("== Physical Plan ==")[2].strip("\n").splitlines()
     top: Operator | None = None
-    open_operators: list[Operator] = []
+    open_operators: list[tuple[int, Operator]] = []  # by depth: those that a next line can stand below
     for line in lines:
         match = _LINE.match(line)
         if match is None or not line.strip():
             break
         depth = len(match["indent"]) // 3
         operator = Operator(match["name"], match["detail"])
-        if top is None:
+        while open_operators and open_operators[-1][0] >= depth:
+            open_operators.pop()
+        if open_operators:
+            open_operators[-1][1].children.append(operator)
+        elif top is None:
             top = operator
         else:
-            open_operators[depth - 1].children.append(operator)
-        open_operators[depth:] = [operator]
+            break  # another plan begins
+        open_operators.append((depth, operator))
     if top is None:
         raise ValueError("there is no physical plan in that text")
     return top

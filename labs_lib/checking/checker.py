@@ -18,6 +18,7 @@ from labs_lib.checking import cards, progress_file, used
 from labs_lib.checking.evidence import Evidence, Unusable, capture
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Finding, Verdict, settle
+from labs_lib.driving.driver import NotStarted
 from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Step
@@ -83,6 +84,8 @@ def examine(
         digests = observer.digests()
         observed = json.loads(json.dumps(function(observer), default=str)) if function else {}
         return replace(evidence, observed=observed, digests=digests)
+    except NotStarted:
+        raise  # nobody's answer is wrong because of that
     except (LabsError, Unusable, PySparkException) as error:
         return replace(evidence, problems={"": first_line(error)})
     except ODD as error:

@@ -98,7 +98,7 @@ HOSTILE: dict[str, tuple[str, str, float]] = {
     ),
     "answers for the next request": (
         TALK + "def double(n):\n    t = talk()\n    t._send({'id': '0' * 16, 'value': 8})\n    return 8",
-        r"lost: it answered what it was not asked",
+        r"^lost: it answered what it was not asked",
         SECONDS,
     ),
     "answers before it is asked": (

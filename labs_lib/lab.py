@@ -121,8 +121,7 @@ def open_lab(module: str, seed: int = 0) -> Lab:
     spark = session.connection().spark
     lab = Lab(module, seed, folder, _use_database(spark, registry.room(module), folder / "tables"))
     _attach(lab, spark)
-    if _current is None:
-        session.on_connect(_reopen)
+    session.on_connect(_reopen)
     _current = lab
     return lab
 
@@ -134,6 +133,12 @@ def current() -> Lab:
             "No lab is open; run the notebook's first cells, which call open_lab, and then this one again."
         )
     return _current
+
+
+def forget() -> None:
+    """Have no lab open any more: a later connection finds none to open again."""
+    global _current
+    _current = None
 
 
 def _reopen(spark: SparkSession) -> None:

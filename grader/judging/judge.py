@@ -198,6 +198,7 @@ class _Judge:
         reference_text = json.dumps(reference or {})
         evidence = [file.read_bytes() for file in (folder / "evidence").rglob("*") if file.is_file()]
         refused = ran.take_tables(folder / "tables", answers, [*evidence, reference_text.encode()])
+        problems += ran.take_kept(folder / "kept")
         (folder / "plan.json").write_text(json.dumps({**plan, "refused": refused}))
         (folder / "reference.json").write_text(reference_text)
         for path in (folder, *folder.rglob("*")):

@@ -2,7 +2,7 @@
 
 Called as `python -m grader.judging.judge_inside INBOX [DOOR]` in the box; definitions are tried in boxes from that door, and where
 there are no boxes, in processes of this one's user. A submission is a folder INBOX/<n>, n = 0, 1, ..., with
-`plan.json` (what to judge), `evidence`, `tables` and `reference.json` (the solution's evidence; empty when the solution
+`plan.json` (what to judge), `evidence`, `tables`, `kept` and `reference.json` (the solution's evidence; empty when the solution
 itself is judged). Writes `out/<n>/<step>.json` after each step and `out/<n>/done.json` at the end. The check functions
 are the notebook's own, the server is one that no learner's code has run on.
 """
@@ -18,6 +18,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -47,6 +48,8 @@ IDLE = 1800.0  # seconds without a submission after which the judge ends by itse
 LOOK_EVERY = 0.05  # seconds between looks into the inbox
 LATE_EVERY = 0.5  # seconds between looks at how long a step takes
 
+Tables = Mapping[tuple[str, str], Path]  # Delta tables by database and name
+
 _MEASURED: Measured = {}
 
 
@@ -65,17 +68,40 @@ class Court:
     refused: dict[str, str] = field(default_factory=dict)
     is_open: bool = False
     clean: bool = True
+    laid: list[str] = field(default_factory=list)  # tables of the step at hand, beside the lab's own
+    traces: bool = False  # whether something was made that the server knows beyond the session
 
-    def enter(self, evidence: Evidence) -> lab.Lab:
-        """A lab in a session that nobody has used, with the settings and temporary views of that evidence."""
+    @property
+    def database(self) -> str:
+        """The name of the lab's own database, in the learner's box as here."""
+        return registry.room(self.module)
+
+    def enter(self, evidence: Evidence, tables: Tables | None = None) -> lab.Lab:
+        """A lab in a session that nobody has used, with the settings, views, functions and variables of that evidence.
+
+        `tables` are vetted Delta tables by database and name, which these or its plans read.
+        """
         if not self.is_open:
             self._lay_own_tables()
         session.close()
         opened = lab.open_lab(self.module, seed=self.seed)
+        if opened.database != self.database:
+            sys.exit(
+                "The database has another name than in the notebook, so plans that name it would not find it."
+            )
         if not self.is_open:
             for name in self.course_tables:
                 opened.load(name)
             self.is_open = True
+        if self.traces:
+            self._remove_traces(opened)
+        self.traces = bool(tables or evidence.views)
+        for (database, name), path in (tables or {}).items():
+            opened.spark.sql(f"CREATE DATABASE IF NOT EXISTS `{database}`")
+            table = f"`{database}`.`{name}`"
+            if not opened.spark.catalog.tableExists(table):  # else it came along as one of the lab's own
+                opened.spark.sql(f"CREATE TABLE {table} USING delta LOCATION '{path}'")
+                self.laid.append(table)
         for name, value in taken_over(evidence.conf).items():
             opened.spark.conf.set(name, value)
         for text in evidence.views:
@@ -92,15 +118,54 @@ class Court:
             if answer.kind == "table" and (sentence := self.refused.get(answer.name.lower())):
                 raise Rejected(sentence)
 
+    def kept(self, step: Step) -> tuple[dict[str, Path], Tables]:
+        """The vetted tables that the box kept for a step: rows of DataFrame answers by name, and tables that its plans read."""
+        folder = self.folder.parent / "kept" / step.id
+        rows = {path.name: path for path in sorted(folder.glob("answers/*")) if self._is_table(path)}
+        tables = {
+            (path.parent.name, path.name): path
+            for path in sorted(folder.glob("tables/*/*"))
+            if path.name not in datasets.TABLES and path.parent.name != "global_temp" and self._is_table(path)
+        }
+        return rows, tables
+
+    def _is_table(self, folder: Path) -> bool:
+        try:
+            check_table(folder)
+        except Rejected:
+            self.clean = False
+            return False
+        return True
+
+    def _remove_traces(self, opened: lab.Lab) -> None:
+        """Take off the server what a step's statements and tables left there, so that the next one finds none of it."""
+        spark = opened.spark
+        for table in self.laid:
+            spark.sql(f"DROP TABLE IF EXISTS {table}")
+        self.laid.clear()
+        databases = [row[0] for row in spark.sql("SHOW DATABASES").collect()]
+        for name in (name for name in databases if name not in ("default", opened.database)):
+            spark.sql(f"DROP DATABASE `{name}` CASCADE")
+        for name in ("default", opened.database, "global_temp"):
+            for row in spark.sql(f"SHOW VIEWS IN `{name}`").collect():
+                if not row.isTemporary or name == "global_temp":
+                    spark.sql(f"DROP VIEW IF EXISTS `{name}`.`{row.viewName}`")
+        for name in ("default", opened.database):
+            for row in spark.sql(f"SHOW USER FUNCTIONS IN `{name}`").collect():
+                spark.sql(f"DROP FUNCTION IF EXISTS {row[0]}")
+
     def leave(self) -> None:
         """Take the submission's tables, views and caches off the server."""
         if self.is_open:
             session.close()
             opened = lab.open_lab(self.module, seed=self.seed)
+            if self.traces:
+                self._remove_traces(opened)
             opened.spark.catalog.clearCache()
             opened.spark.sql("USE default")
             opened.spark.sql(f"DROP DATABASE {opened.database} CASCADE")
             session.close()
+            lab.forget()  # else the next submission's first connection made this one's database again, and its own had another name
         remove_or_say(settings.workspace())
 
     def _lay_own_tables(self) -> None:
@@ -195,9 +260,10 @@ def _judged(step: Step, path: Path, court: Court, given: Evidence | None) -> tup
             step, "unanswered", "There is no evidence: the check cell did not run to its end."
         ), None
     try:
-        evidence = admit(step, path, court.seed, given)
+        kept, tables = court.kept(step)
+        evidence = admit(step, path, court.seed, given, court.database, kept)
         if not (evidence.missing or evidence.problems):
-            evidence = _examined(step, evidence, given, court)
+            evidence = _examined(step, evidence, given, court, kept, tables)
         return judge(step, evidence, given.digests if given else None), evidence
     except Rejected as refusal:
         court.clean = False
@@ -213,10 +279,17 @@ def _judged(step: Step, path: Path, court: Court, given: Evidence | None) -> tup
         ), None
 
 
-def _examined(step: Step, evidence: Evidence, given: Evidence | None, court: Court) -> Evidence:
-    opened = court.enter(evidence)
+def _examined(
+    step: Step,
+    evidence: Evidence,
+    given: Evidence | None,
+    court: Court,
+    kept: Mapping[str, Path],
+    tables: Tables,
+) -> Evidence:
+    opened = court.enter(evidence, tables)
     court.table_of(step)
-    evidence = _with_columns(step, evidence, opened)
+    evidence = _with_columns(step, evidence, opened, kept)
     if evidence.problems:
         return evidence
     if given is None or not any(answer.given for answer in step.answers):
@@ -243,19 +316,27 @@ def _reads_course_tables_only(plan: str) -> bool:
     return bool(names) and "sql {" not in text and all(name in datasets.TABLES for name in names)
 
 
-def _with_columns(step: Step, evidence: Evidence, opened: lab.Lab) -> Evidence:
-    """DataFrame answers with the columns that this session finds."""
+def _with_columns(step: Step, evidence: Evidence, opened: lab.Lab, kept: Mapping[str, Path]) -> Evidence:
+    """DataFrame answers with the columns that this session finds; by its kept rows one that it can't analyse."""
     answers, problems = dict(evidence.answers), {}
-    observer = Observer(step, evidence, opened, trusting=False)
+    observer = Observer(step, replace(evidence, answers=answers), opened, trusting=False)
     for answer in step.answers:
-        if answer.kind == "dataframe" and not answer.given:
+        if answer.kind != "dataframe" or answer.given:
+            continue
+        name, captured = answer.name, answers[answer.name]
+        try:
             try:
-                answers[answer.name] = {
-                    **answers[answer.name],
-                    "columns": observer.frame(answer.name).columns,
-                }
-            except (PySparkException, Unusable) as error:
-                problems[answer.name] = f"Spark can't analyse `{answer.name}`: {first_line(error)}"
+                columns = observer.frame(name).columns
+            except PySparkException as error:
+                if "kept" in captured or name not in kept:
+                    raise
+                reason = f"Spark can't analyse it there: {first_line(error)}"
+                captured = {**captured, "refused": reason, "kept": str(kept[name])}
+                answers[name] = captured
+                columns = observer.frame(name).columns
+            answers[name] = {**captured, "columns": columns}
+        except (PySparkException, Unusable) as error:
+            problems[name] = f"Spark can't analyse `{name}`: {first_line(error)}"
     return replace(evidence, answers=answers, problems=problems)
 
 

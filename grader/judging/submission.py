@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import itertools
 import os
 import re
 import stat
@@ -22,6 +23,7 @@ from grader.judging import inside
 from grader.sandbox.runner import Ended, Limits
 from grader.sandbox.workbox import Workbox, workbox
 from grader.vetting import Rejected, copy_regular, read_json
+from labs_lib import registry
 from labs_lib.errors import LabsError
 from labs_lib.registry import Module
 
@@ -29,6 +31,7 @@ EXECUTED_BYTES = 256 * 2**20  # of the executed notebook's file
 EVIDENCE_FILES, EVIDENCE_BYTES = 200, 32 * 2**20
 TABLES = 60  # a module's own lessons make about a dozen
 TABLE_FILES, TABLE_BYTES = 40_000, 2**30  # of all tables of a submission together
+KEPT, KEPT_FILES, KEPT_BYTES = 100, 2_000, 256 * 2**20  # tables kept for plans; files and bytes of all
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 
@@ -86,6 +89,44 @@ class Ran:
             except Rejected as refusal:
                 refused[name] = f"The table {name} was refused: {refusal}"
         return refused
+
+    def take_kept(self, target: Path) -> list[str]:
+        """Copy what the box kept for plans (labs_lib.checking.keep) to the new folder `target`; a sentence for what was refused.
+
+        Rows and tables are `<step>/answers/<name>` and `<step>/tables/<database>/<table>`; they share one budget, too.
+        """
+        target.mkdir()
+        refused: list[str] = []
+        files, size = KEPT_FILES, KEPT_BYTES
+        for parts in self._kept():
+            place = target.joinpath(*parts)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                took = self._take(("workspace", self.module, "kept", *parts), place, files, size)
+                files, size = files - took[0], size - took[1]
+            except Rejected as refusal:
+                refused.append(f"What was kept as {'/'.join(parts)} was refused: {refusal}")
+        return refused
+
+    def _kept(self) -> Iterator[tuple[str, ...]]:
+        """Places below `kept`, of the form that tables have there: plain names, no links on the way."""
+        found: list[tuple[str, ...]] = []
+        for step in registry.steps(registry.module(self.module)):
+            for kind, depth in (("answers", 1), ("tables", 2)):
+                level: list[tuple[str, ...]] = [(step.id, kind)]
+                for _ in range(depth):
+                    level = [(*parts, name) for parts in level for name in self._plain_names(parts)]
+                found += level
+        yield from found[:KEPT]
+
+    def _plain_names(self, parts: Sequence[str]) -> list[str]:
+        try:
+            folder = _plain_folder(self.box.path, "workspace", self.module, "kept", *parts)
+        except (Rejected, FileNotFoundError):
+            return []
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in itertools.islice(entries, KEPT)]
+        return sorted(name for name in names if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name))
 
     def misses_any_of(self, sources: Collection[str]) -> bool:
         """Whether a cell ended because of a name or a table that only code in `sources` speaks of."""

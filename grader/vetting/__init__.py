@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from grader.vetting.delta import TableLimits, check_table
 from grader.vetting.files import copy_regular, read_json
-from labs_lib.vetting.plans import TRUSTED_SERVER_CONF, check_command, check_conf, check_plan
+from labs_lib.vetting.plans import TRUSTED_SERVER_CONF, check_conf, check_plan
+from labs_lib.vetting.statements import check_command
 from labs_lib.vetting.text import Rejected, parse_json
 
 __all__ = [

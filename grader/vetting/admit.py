@@ -8,32 +8,42 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyspark.sql.connect.proto as proto
 
-from grader.vetting import Rejected, check_command, check_conf, check_plan, read_json
+from grader.vetting import Rejected, check_conf, read_json
 from grader.vetting.files import shown
 from labs_lib.checking import used
 from labs_lib.checking.evidence import FILE_LIMIT, Evidence, Unusable, _value, plain
 from labs_lib.registry import Answer, Step
+from labs_lib.vetting.statements import Scene, check_answer, scene_of
 
 FILE_BYTES = 16 * 2**20  # of one step's evidence
 DEPTH = 40
 RUNS = 20  # of one answer
 STAGES = 500  # of one run
-VIEWS = 100
+VIEWS = 2_000  # statements; fewer are replayed
 SETTINGS = 500
 SENTENCE = 400  # characters
 TEXT = 500  # characters of a tag, a label, a setting
 
 
-def admit(step: Step, path: Path, seed: int, given: Evidence | None) -> Evidence:
+def admit(
+    step: Step,
+    path: Path,
+    seed: int,
+    given: Evidence | None,
+    database: str = "",
+    kept: Mapping[str, Path] | None = None,
+) -> Evidence:
     """The evidence of a step in a file, as far as it may be used.
 
     Answers that a lesson gives come from `given`, the solution's evidence; without it (the solution itself is judged)
-    from the file. Raises Rejected with a sentence if the file is not what check() writes, or holds what is refused.
+    from the file. `database` is the name of the lab's own; `kept` has the vetted tables of rows of DataFrame answers, by
+    name: one whose plan is refused is judged by those. Raises Rejected with a sentence if the file is not what check() writes, or holds what is refused.
     """
     raw = read_json(path, FILE_BYTES, DEPTH)
     if not isinstance(raw, dict) or raw.get("step") != step.id:
@@ -46,13 +56,14 @@ def admit(step: Step, path: Path, seed: int, given: Evidence | None) -> Evidence
     answers: dict[str, Any] = {}
     problems: dict[str, str] = {}
     missing: list[str] = []
+    scene = scene_of(_views(raw.get("views", [])), database)
     for answer in step.answers:
         name = answer.name
         if answer.given and given is not None:
             answers[name] = _given(answer, given.answers[name], captured.get(name))
         elif name in captured:
             try:
-                answers[name] = _answer(step, answer, captured[name])
+                answers[name] = _answer(step, answer, captured[name], scene, (kept or {}).get(name))
             except Unusable as problem:
                 problems[name] = str(problem)
             except Rejected as refusal:
@@ -68,7 +79,7 @@ def admit(step: Step, path: Path, seed: int, given: Evidence | None) -> Evidence
         problems,
         tuple(missing),
         conf=_conf(_dict(raw, "conf")),
-        views=_views(raw.get("views", [])),
+        views=scene.commands,
     )
 
 
@@ -84,7 +95,7 @@ def taken_over(conf: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def _answer(step: Step, answer: Answer, value: Any) -> Any:
+def _answer(step: Step, answer: Answer, value: Any, scene: Scene, kept: Path | None) -> Any:
     match answer.kind:
         case "table":
             return {"table": answer.name.lower()}
@@ -92,13 +103,18 @@ def _answer(step: Step, answer: Answer, value: Any) -> Any:
             return _value(answer, value)
         case "dataframe":
             # The columns are asked of Spark again; what the file says of them is not looked at.
-            return {"columns": [], "plan": _plan(_dict({"it": value}, "it").get("plan"))}
+            try:
+                return {"columns": [], "plan": _plan(_dict({"it": value}, "it").get("plan"), scene)}
+            except Rejected as refusal:
+                if kept is None:
+                    raise
+                return {"columns": [], "plan": "", "refused": str(refusal), "kept": str(kept)}
         case "run":
-            return _run(value)
+            return _run(value, scene)
         case "runs":
             if not isinstance(value, list) or not 0 < len(value) <= RUNS:
                 raise Rejected(f"a list of 1 to {RUNS} measured runs is expected.")
-            return [_run(each) for each in value]
+            return [_run(each, scene) for each in value]
         case "file":
             name, text = (_dict({"it": value}, "it").get(key) for key in ("name", "text"))
             if not isinstance(name, str) or not isinstance(text, str) or len(text.encode()) > FILE_LIMIT:
@@ -122,12 +138,12 @@ def _given(answer: Answer, given: Any, value: Any) -> Any:
         return {**given, "stages": []}  # the check finds that these are not its query's
 
 
-def _run(value: Any) -> dict[str, Any]:
+def _run(value: Any, scene: Scene) -> dict[str, Any]:
     run = _dict({"it": value}, "it")
     return {
         "tag": _short(run.get("tag")),
         "label": _short(run.get("label")),
-        "plan": _plan(run.get("plan")),
+        "plan": _plan(run.get("plan"), scene),
         "stages": _stages(run.get("stages")),
     }
 
@@ -147,18 +163,19 @@ def _count(value: Any) -> int:
     return value
 
 
-def _plan(text: Any) -> str:
+def _plan(text: Any, scene: Scene) -> str:
     """A serialised plan, made anew from the relation that was checked."""
-    relation = check_plan(_bytes(text))
+    relation, _ = check_answer(_bytes(text), scene)
     return base64.b64encode(proto.Plan(root=relation).SerializeToString()).decode()
 
 
-def _views(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or len(value) > VIEWS:
+def _views(value: Any) -> list[str]:
+    """Commands as the file has them; those that are refused are left out of the scene, with a reason for plans that need them."""
+    if not isinstance(value, list) or len(value) > VIEWS or not all(isinstance(text, str) for text in value):
         raise Rejected(
-            f"The evidence names more than {VIEWS} temporary views, or none in the way that check() does."
+            f"The evidence names more than {VIEWS} statements, or none in the way that check() does."
         )
-    return tuple(base64.b64encode(check_command(_bytes(text)).SerializeToString()).decode() for text in value)
+    return value
 
 
 def _conf(value: dict[str, Any]) -> dict[str, str]:

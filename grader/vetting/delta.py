@@ -22,7 +22,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labs_lib.vetting.plans import check_expression, check_metadata, check_schema
+from labs_lib.vetting.plans import check_metadata, check_schema
+from labs_lib.vetting.sql import check_expression
 from labs_lib.vetting.text import Rejected, parse_json, shown
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.errors import PySparkException
 
 from labs_lib import lab, registry, settings
-from labs_lib.checking import cards, progress_file, used
+from labs_lib.checking import cards, keep, progress_file, used
 from labs_lib.checking.evidence import Evidence, Unusable, capture
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Finding, Verdict, settle
@@ -45,6 +45,7 @@ def check(step_id: str) -> cards.Card:
     captured = capture(step, namespace, opened)
     if settings.captures_only():
         captured.save(opened.folder / "evidence")
+        keep.what_plans_need(step, captured, namespace, opened)
         sentence = "The evidence is kept for the grader, who judges it."
         return cards.Card(step.id, step.title, "unanswered", 0, step.points, sentence)
     evidence = examine(step, captured, opened)
@@ -83,7 +84,7 @@ def examine(
     try:
         digests = observer.digests()
         observed = json.loads(json.dumps(function(observer), default=str)) if function else {}
-        return replace(evidence, observed=observed, digests=digests)
+        return replace(evidence, observed=observed, digests=digests, lost=dict(observer.lost))
     except NotStarted:
         raise  # nobody's answer is wrong because of that
     except (LabsError, Unusable, PySparkException) as error:
@@ -117,7 +118,7 @@ def _verdict(step: Step, evidence: Evidence, expected: Mapping[str, str] | None)
         sentences = [*evidence.problems.values(), *([f"Still missing: {names}."] if names else [])]
         return Verdict(step.id, step.title, "fail", 0, step.points, " ".join(sentences), hints=step.hints)
     try:
-        findings = list(_functions(step)[1](evidence))
+        findings = [_lost(finding, evidence) for finding in _functions(step)[1](evidence)]
     except ODD as error:
         sentence = (
             f"The answer can't be read as the task describes it: {type(error).__name__}: {first_line(error)}."
@@ -139,6 +140,18 @@ def _verdict(step: Step, evidence: Evidence, expected: Mapping[str, str] | None)
                 )
             )
     return settle(step.id, step.title, step.points, findings, step.hints)
+
+
+def _lost(finding: Finding, evidence: Evidence) -> Finding:
+    """A finding of a step's own check, which rests on plans: not held where one of them can't be made again."""
+    if not evidence.lost:
+        return finding
+    found = " ".join(
+        f"The plan of `{name}` does not count, as grading can't make it again: {reason}"
+        for name, reason in evidence.lost.items()
+    )
+    look = "Its rows are judged as they came out here. Write it with Spark's own functions, on tables and views, and its plan counts too."
+    return replace(finding, ok=False, found=found, look=look)
 
 
 def expected_digests(step: Step, seed: int) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ are read from their logs. That is what lets another process judge it (DESIGN.md,
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyspark.sql.connect.proto as proto
+from google.protobuf.message import DecodeError
 from pyspark.errors import PySparkException
 from pyspark.sql.connect.dataframe import DataFrame
 
@@ -24,6 +27,8 @@ from labs_lib.errors import LabsError, first_line
 from labs_lib.lab import Lab
 from labs_lib.measuring import delta_log, spark_ui
 from labs_lib.registry import Answer, Step
+from labs_lib.vetting import paths, statements
+from labs_lib.vetting.text import Rejected
 
 SIMPLE_TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -34,6 +39,7 @@ SIMPLE_TYPES: dict[str, tuple[type, ...]] = {
     "dict": (dict,),
 }
 FILE_LIMIT = 200_000  # bytes of a file answer, which is source code or configuration
+ROW_BYTES = 64 << 20  # of the rows that are kept of a DataFrame whose plan grading can't make again
 ROW_LIMIT = 200_000  # rows of a DataFrame answer that are compared; exercises ask for far fewer
 
 
@@ -43,9 +49,10 @@ class Evidence:
 
     What `capture` takes in the learner's process, and no judge believes without looking:
     answers: by name, JSON only. problems: sentences for answers that are unusable. missing: names without an answer.
-    conf: the session's own Spark settings. views: commands that made its temporary views, serialised, in order.
+    conf: the session's own Spark settings. views: commands that made its views, functions and variables, serialised, in order.
 
     What whoever examines it adds: observed: what the engine does with the answers. digests: of the answers that are compared.
+    lost: answers whose plan was asked for and can't be made again, each with the reason.
     """
 
     step: str
@@ -57,6 +64,7 @@ class Evidence:
     views: tuple[str, ...] = ()
     observed: dict[str, Any] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write it as `<step>.json` in that folder."""
@@ -75,14 +83,16 @@ def capture(step: Step, namespace: Mapping[str, Any], lab: Lab) -> Evidence:
     answers: dict[str, Any] = {}
     problems: dict[str, str] = {}
     missing: list[str] = []
+    plans = any(answer.kind in {"dataframe", "run", "runs"} for answer in step.answers)
+    views = tuple(command_by_name(text, lab) for text in session.view_commands()) if plans else ()
+    scene = statements.scene_of(views, lab.database)
     for answer in step.answers:
         try:
-            answers[answer.name] = _capture(step, answer, namespace, lab)
+            answers[answer.name] = _capture(step, answer, namespace, lab, scene)
         except Unanswered:
             missing.append(answer.name)
         except Unusable as problem:
             problems[answer.name] = str(problem)
-    plans = any(answer.kind in {"dataframe", "run", "runs"} for answer in step.answers)
     return Evidence(
         step.id,
         lab.seed,
@@ -90,7 +100,7 @@ def capture(step: Step, namespace: Mapping[str, Any], lab: Lab) -> Evidence:
         problems,
         tuple(missing),
         conf=session.changed_conf(lab.spark) if plans or step.conf else {},
-        views=session.view_commands() if plans else (),
+        views=views,
     )
 
 
@@ -98,7 +108,9 @@ class Unanswered(Exception):
     """The name is not there, or still holds the placeholder."""
 
 
-def _capture(step: Step, answer: Answer, namespace: Mapping[str, Any], lab: Lab) -> Any:
+def _capture(
+    step: Step, answer: Answer, namespace: Mapping[str, Any], lab: Lab, scene: statements.Scene
+) -> Any:
     if answer.kind == "table":
         return _table(answer, lab)
     value = namespace.get(answer.name)
@@ -108,15 +120,15 @@ def _capture(step: Step, answer: Answer, namespace: Mapping[str, Any], lab: Lab)
         case "value":
             return _value(answer, value)
         case "dataframe":
-            return _dataframe(answer, value)
+            return _dataframe(answer, value, lab, scene)
         case "run":
-            return _run(answer, value)
+            return _run(answer, value, lab, scene)
         case "runs":
             if not isinstance(value, list) or not value:
                 raise Unusable(
                     f"`{answer.name}` should be a list of what `measure` returned; it is {_kind_of(value)}."
                 )
-            return [_run(answer, run) for run in value]
+            return [_run(answer, run, lab, scene) for run in value]
         case "definition":
             if not callable(value):
                 raise Unusable(f"`{answer.name}` should be a function or a class; it is {_kind_of(value)}.")
@@ -197,24 +209,54 @@ def plain(value: Any) -> Any:
     raise Unusable(f"The answer holds {_kind_of(value)}, where numbers, text, lists and dicts are expected.")
 
 
-def _dataframe(answer: Answer, value: Any) -> dict[str, Any]:
+def _dataframe(answer: Answer, value: Any, lab: Lab, scene: statements.Scene) -> dict[str, Any]:
     if not isinstance(value, DataFrame):
         raise Unusable(f"`{answer.name}` should be a Spark DataFrame; it is {_kind_of(value)}.")
     try:
         columns = value.columns
     except PySparkException as error:
         raise Unusable(f"Spark can't analyse `{answer.name}`: {first_line(error)}") from None
-    return {"columns": columns, "plan": spark_ui.serialised(value)}
+    try:
+        plan = plan_by_name(spark_ui.serialised(value), lab)
+    except (DecodeError, PySparkException) as error:
+        raise Unusable(f"The plan of `{answer.name}` can't be read: {first_line(error)}") from None
+    return {"columns": columns, "plan": plan, "refused": "" if answer.given else refusal(plan, scene)}
 
 
-def _run(answer: Answer, value: Any) -> dict[str, Any]:
+def plan_by_name(plan: str, lab: Lab) -> str:
+    """A serialised plan that reads the lab's own tables by name where it did so by path."""
+    message = proto.Plan.FromString(base64.b64decode(plan))
+    paths.by_name(message.root, lab.tables, lab.database)
+    return base64.b64encode(message.SerializeToString()).decode()
+
+
+def command_by_name(command: str, lab: Lab) -> str:
+    """The same for a command that makes a view, a function or a variable."""
+    message = proto.Command.FromString(base64.b64decode(command))
+    paths.by_name(message, lab.tables, lab.database)
+    return base64.b64encode(message.SerializeToString()).decode()
+
+
+def refusal(plan: str, scene: statements.Scene) -> str:
+    """Why grading can't make a DataFrame again from its plan, in a sentence; empty if it can. Both go by the same rules."""
+    try:
+        statements.check_answer(base64.b64decode(plan), scene)
+    except Rejected as reason:
+        return str(reason)
+    return ""
+
+
+def _run(answer: Answer, value: Any, lab: Lab, scene: statements.Scene) -> dict[str, Any]:
     if not isinstance(value, spark_ui.Run):
         raise Unusable(f"`{answer.name}` should be what `measure` returned; it is {_kind_of(value)}.")
+    plan = plan_by_name(str(value.query), lab)
+    if reason := "" if answer.given else refusal(plan, scene):
+        raise Unusable(f"`{answer.name}` was refused: {reason}")
     # A notebook's own check reads the run's figures again by its tag, as this object could say anything.
     return {
         "tag": str(value.tag),
         "label": str(value.label),
-        "plan": str(value.query),
+        "plan": plan,
         "stages": plain(stage_figures(value)),
     }
 

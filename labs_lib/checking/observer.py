@@ -24,7 +24,7 @@ from pyspark.sql.connect.plan import CachedRelation
 import datasets
 from labs_lib import settings
 from labs_lib.checking import digest
-from labs_lib.checking.evidence import ROW_LIMIT, Evidence, Unusable
+from labs_lib.checking.evidence import ROW_BYTES, ROW_LIMIT, Evidence, Unusable
 from labs_lib.driving.driver import CALL, Child, Lost
 from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.errors import first_line
@@ -41,7 +41,7 @@ class Observer:
 
     `trusting` is true where the figures of a run may be looked up by the tag in the evidence; a judge measures the plan again.
     `measured` has a place for each plan, by step, that need not be measured for every learner anew. `launch` starts what a definition is
-    tried in.
+    tried in. `lost` fills with the answers whose plan was asked for though it can't be made again, each with the reason.
     """
 
     step: Step
@@ -50,6 +50,7 @@ class Observer:
     trusting: bool = True
     measured: Measured = field(default_factory=dict)
     launch: Launch = plain_child
+    lost: dict[str, str] = field(default_factory=dict)
     _contradictions: dict[str, str | None] = field(default_factory=dict, init=False, repr=False)
 
     def answer(self, name: str) -> Any:
@@ -77,11 +78,22 @@ class Observer:
             yield child
 
     def frame(self, name: str) -> DataFrame:
-        """A DataFrame answer, in this lab's session. Raises Unusable if its plan can't be read."""
+        """A DataFrame answer, in this lab's session. Raises Unusable if its plan can't be read.
+
+        For a judge, one whose plan can't be made again is the table of rows that were kept of it.
+        """
+        if kept := self.answer(name).get("kept"):
+            return self.lab.spark.read.format("delta").load(kept)
         return self._frame(self.answer(name)["plan"])
 
     def plan(self, name: str) -> plans.Operator:
-        """The physical plan that Spark chooses for a DataFrame answer, before it runs. Raises Unusable if there is none."""
+        """The physical plan that Spark chooses for a DataFrame answer, before it runs. Raises Unusable if there is none.
+
+        One that can't be made again has an empty plan, and is noted: what a check finds in it counts for nothing.
+        """
+        if reason := self.answer(name).get("refused"):
+            self.lost[name] = reason
+            return plans.Operator("", "")
         try:
             return plans.parse(self.frame(name)._explain_string(mode="simple"))
         except (PySparkException, ValueError) as error:
@@ -144,6 +156,8 @@ class Observer:
                 content = self.frame(answer.name).limit(ROW_LIMIT).toArrow()
             except PySparkException as error:
                 raise Unusable(f"Running `{answer.name}` failed: {first_line(error)}") from None
+            if (reason := self.answer(answer.name).get("refused")) and content.nbytes > ROW_BYTES:
+                raise Unusable(f"`{answer.name}` was refused: {reason}")  # its rows are too many to be kept
         else:
             content = pa.table({"value": [repr(self.answer(answer.name))]})
         return digest.of_table(content, answer.digits)

@@ -21,6 +21,7 @@ from pyspark.sql.connect.session import SparkSession
 
 from labs_lib import settings
 from labs_lib.engine import server
+from labs_lib.vetting import statements
 
 LOST = {
     "idle": "The Spark server had stopped because nothing used it for a while.",
@@ -49,7 +50,12 @@ class Connection:
 _connection: Connection | None = None
 _on_connect: list[Callable[[SparkSession], None]] = []
 _views: list[str] = []
-_CREATES_VIEW = re.compile(r"\s*CREATE\s+(OR\s+REPLACE\s+)?(LOCAL\s+)?TEMP(ORARY)?\s+VIEW\b", re.IGNORECASE)
+# May make or change a view, a function, a variable or the current database; labs_lib.vetting.statements looks closer.
+_DEFINES = re.compile(
+    r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*+"
+    r"(?:CREATE(?!\s+(?:OR\s+REPLACE\s+)?TABLE\b)|CACHE|DECLARE|SET\s+VAR|USE|DROP|ALTER\s+VIEW)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def connection() -> Connection:
@@ -69,8 +75,9 @@ def connection() -> Connection:
 
 
 def on_connect(action: Callable[[SparkSession], None]) -> None:
-    """Have `action` called with the session of every later connection of this process."""
-    _on_connect.append(action)
+    """Have `action` called, once, with the session of every later connection of this process."""
+    if action not in _on_connect:
+        _on_connect.append(action)
 
 
 def is_lost(current: Connection) -> bool:
@@ -119,26 +126,37 @@ def spark_conf(spark: SparkSession, values: Mapping[str, object]) -> Iterator[No
 
 
 def view_commands() -> tuple[str, ...]:
-    """The commands that made this session's temporary views, in order, each a `spark.connect.Command` in base64.
+    """The commands that made this session's views, functions and variables, in order, each a `spark.connect.Command` in base64.
 
-    A DataFrame's plan names a view and does not hold it: whoever analyses the plan elsewhere needs these first.
+    A DataFrame's plan names these and does not hold them: whoever analyses the plan elsewhere needs them first. Others that begin
+    alike may be among them.
     """
     return tuple(_views)
 
 
 def _remember_views(spark: SparkSession) -> None:
-    """Note the view commands that this session's client sends."""
+    """Note the commands that this session's client sends and that define what a plan may name."""
     _views.clear()
-    send = spark.client.execute_command
+    send, fetch = spark.client.execute_command, spark.client.to_table
 
     def execute_command(command: proto.Command, *arguments: Any, **options: Any) -> Any:
         outcome = send(command, *arguments, **options)
-        text = command.sql_command.input.sql.query or command.sql_command.sql
-        if command.HasField("create_dataframe_view") or _CREATES_VIEW.match(text):
+        if command.HasField("create_dataframe_view") or _DEFINES.match(statements.sql_of(command)):
             _views.append(base64.b64encode(command.SerializeToString()).decode())
+        elif command.HasField("register_function"):
+            named = proto.Command()  # its code stays here
+            named.register_function.function_name = command.register_function.function_name
+            _views.append(base64.b64encode(named.SerializeToString()).decode())
+        return outcome
+
+    def to_table(plan: proto.Plan, *arguments: Any, **options: Any) -> Any:
+        outcome = fetch(plan, *arguments, **options)
+        if plan.root.HasField("catalog") and (statement := statements.of_catalog(plan.root.catalog)):
+            _views.append(statements.sql_command(statement))
         return outcome
 
     spark.client.execute_command = execute_command  # type: ignore[method-assign]
+    spark.client.to_table = to_table  # type: ignore[method-assign]
 
 
 def close() -> None:

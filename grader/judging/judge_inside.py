@@ -32,7 +32,7 @@ from grader.vetting.admit import admit, taken_over
 from grader.vetting.removal import remove_or_say
 from labs_lib import lab, registry, settings
 from labs_lib.checking.checker import blame_earlier_step, examine, judge
-from labs_lib.checking.evidence import Evidence, Unusable
+from labs_lib.checking.evidence import Evidence, Unusable, columns_of
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Status, Verdict
 from labs_lib.driving.driver import NotStarted
@@ -326,14 +326,14 @@ def _with_columns(step: Step, evidence: Evidence, opened: lab.Lab, kept: Mapping
         name, captured = answer.name, answers[answer.name]
         try:
             try:
-                columns = observer.frame(name).columns
+                columns = columns_of(observer.frame(name))
             except PySparkException as error:
                 if "kept" in captured or name not in kept:
                     raise
                 reason = f"Spark can't analyse it there: {first_line(error)}"
                 captured = {**captured, "refused": reason, "kept": str(kept[name])}
                 answers[name] = captured
-                columns = observer.frame(name).columns
+                columns = columns_of(observer.frame(name))
             answers[name] = {**captured, "columns": columns}
         except (PySparkException, Unusable) as error:
             problems[name] = f"Spark can't analyse `{name}`: {first_line(error)}"

@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.errors import PySparkException
 
 from labs_lib import lab, registry, settings
-from labs_lib.checking import cards, keep, progress_file, used
+from labs_lib.checking import cards, hidden_names, keep, progress_file, used
 from labs_lib.checking.evidence import Evidence, Unusable, capture
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Finding, Verdict, settle
@@ -57,6 +57,8 @@ def check(step_id: str) -> cards.Card:
         if state.get("status") == "pass"
     }
     verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - started)
+    if verdict.status not in {"pass", "blocked"} and (hidden := hidden_names.sentence(namespace)):
+        verdict = replace(verdict, sentence=f"{verdict.sentence} {hidden}")
     progress_file.record(verdict, opened.seed, opened.folder.parent)
     if not _in_kernel():
         print(cards.text(verdict))

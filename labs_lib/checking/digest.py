@@ -18,14 +18,15 @@ WHOLE = 2**53  # beyond it float64 skips whole numbers
 
 
 def of_table(table: pa.Table, digits: int) -> str:
-    """SHA-256 of a table's rows as a multiset; column names count, column order does not.
+    """SHA-256 of a table's rows as a multiset; column names count, as Spark compares them; their case and order do not.
 
     Floating-point values count to so many significant digits; a column of whole floats equals one of integers.
     """
     total = np.zeros(table.num_rows, dtype=np.uint64)
-    names = sorted(table.column_names)
-    for place, name in enumerate(names):
-        hashed = _hashes(table[name].combine_chunks(), digits)
+    order = sorted(range(table.num_columns), key=lambda place: table.column_names[place].lower())
+    names = [table.column_names[column].lower() for column in order]
+    for place, column in enumerate(order):
+        hashed = _hashes(table.column(column).combine_chunks(), digits)
         with np.errstate(over="ignore"):  # arithmetic modulo 2**64 is meant
             total += _mix(hashed + np.uint64(place + 1) * np.uint64(0x9E3779B97F4A7C15))
     rows = _mix(total)

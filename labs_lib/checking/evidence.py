@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -163,19 +164,19 @@ def _table(answer: Answer, lab: Lab) -> dict[str, Any]:
 
 
 def _value(answer: Answer, value: Any) -> Any:
-    if isinstance(value, pd.DataFrame) and answer.type in {"", "rows"}:
-        return plain(value)
     if isinstance(value, DataFrame):
         raise Unusable(
             f"`{answer.name}` should be a {answer.type or 'value'}; it is a Spark DataFrame: collect it first."
         )
     captured = plain(value)
-    if answer.type == "rows" and not (
-        isinstance(captured, list) and all(isinstance(row, dict) for row in captured)
-    ):
-        raise Unusable(
-            f"`{answer.name}` should be a pandas DataFrame or a list of dicts; it is {_kind_of(value)}."
-        )
+    if answer.type == "rows":
+        if not (isinstance(captured, list) and all(isinstance(row, dict) for row in captured)):
+            raise Unusable(
+                f"`{answer.name}` should be a pandas DataFrame or a list of dicts; it is {_kind_of(value)}."
+            )
+        return [{name.lower(): item for name, item in row.items()} for row in captured]
+    if answer.type == "int" and type(captured) is float and captured.is_integer():
+        return int(captured)  # pandas and a sum of decimals make whole numbers floats
     wanted = SIMPLE_TYPES.get(answer.type)
     if wanted and (not isinstance(captured, wanted) or (isinstance(captured, bool) and bool not in wanted)):
         raise Unusable(f"`{answer.name}` should be of type {answer.type}; it is {_kind_of(value)}.")
@@ -183,37 +184,60 @@ def _value(answer: Answer, value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as plain JSON data of Python's own types. Raises Unusable for what JSON can't hold.
+    """A value as plain JSON data of Python's own types. Raises Unusable for what JSON can't hold, and for NaN.
 
-    Goes by exact type, so that an object that only claims to be a number stays out.
+    Goes by exact type, so that an object that only claims to be a number stays out. Decimals become numbers. What is inside of
+    something else may be nobody's concern: there NaN is None, as pandas means it, and an infinity its name.
     """
-    if value is None or type(value) in {bool, int, str}:
-        return value
+    captured = _plain(value)
+    if (captured is None and value is not None) or (
+        captured in ("inf", "-inf") and not isinstance(value, str)
+    ):
+        raise Unusable(f"The answer is {value}, which is no number to work with.")
+    return captured
+
+
+def _plain(value: Any) -> Any:
+    if value is None or value is pd.NaT or value is pd.NA or type(value) in {bool, int, str}:
+        return value if type(value) in {bool, int, str} else None
     if type(value) is float:
-        if not math.isfinite(value):
-            raise Unusable(f"The answer holds {value}, which is no number to work with.")
-        return value
+        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+    if type(value) is Decimal:
+        return _plain(
+            int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+        )
     if type(value) in {list, tuple, set, frozenset}:
-        items = [plain(item) for item in value]
+        items = [_plain(item) for item in value]
         return sorted(items, key=repr) if isinstance(value, set | frozenset) else items
     if type(value) is dict:
-        return {str(plain(key)): plain(item) for key, item in value.items()}
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, pd.DataFrame | pd.Series):
-        return plain(value.to_dict("records") if isinstance(value, pd.DataFrame) else value.to_dict())
+        return _plain(value.to_dict("records") if isinstance(value, pd.DataFrame) else value.to_dict())
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
-        return plain(value.item()) if getattr(value, "ndim", 0) == 0 else plain(value.tolist())
-    if type(value).__module__ in {"datetime", "decimal", "pathlib", "pandas._libs.tslibs.timestamps"}:
+        return _plain(value.item() if getattr(value, "ndim", 0) == 0 else value.tolist())
+    if type(value).__module__ in {"datetime", "pathlib", "pandas._libs.tslibs.timestamps"}:
         return str(value)
     if type(value).__name__ == "Row" and isinstance(value, tuple):
-        return plain(value.asDict(recursive=True))  # type: ignore[attr-defined]
+        return _plain(value.asDict(recursive=True))  # type: ignore[attr-defined]
     raise Unusable(f"The answer holds {_kind_of(value)}, where numbers, text, lists and dicts are expected.")
 
 
 def _dataframe(answer: Answer, value: Any, lab: Lab, scene: statements.Scene) -> dict[str, Any]:
+    if isinstance(value, pd.DataFrame):
+        if answer.type != "rows":
+            raise Unusable(
+                f"`{answer.name}` should be a Spark DataFrame, whose plan is looked at; it is a pandas DataFrame: leave out toPandas()."
+            )
+        try:
+            value = lab.spark.createDataFrame(value)
+        except Exception as error:  # columns of mixed types, none at all, and whatever else pandas allows
+            raise Unusable(
+                f"`{answer.name}` is a pandas DataFrame that Spark can't read: {first_line(error)}"
+            ) from None
     if not isinstance(value, DataFrame):
         raise Unusable(f"`{answer.name}` should be a Spark DataFrame; it is {_kind_of(value)}.")
     try:
-        columns = value.columns
+        columns = columns_of(value)
     except PySparkException as error:
         raise Unusable(f"Spark can't analyse `{answer.name}`: {first_line(error)}") from None
     try:
@@ -221,6 +245,11 @@ def _dataframe(answer: Answer, value: Any, lab: Lab, scene: statements.Scene) ->
     except (DecodeError, PySparkException) as error:
         raise Unusable(f"The plan of `{answer.name}` can't be read: {first_line(error)}") from None
     return {"columns": columns, "plan": plan, "refused": "" if answer.given else refusal(plan, scene)}
+
+
+def columns_of(frame: DataFrame) -> list[str]:
+    """A DataFrame's columns as Spark compares their names: in small letters. Raises PySparkException if it can't be analysed."""
+    return [name.lower() for name in frame.columns]
 
 
 def plan_by_name(plan: str, lab: Lab) -> str:

@@ -17,7 +17,7 @@ from labs_lib.errors import LabsError
 
 @dataclass(frozen=True)
 class TableFacts:
-    """A table's current state and its past. `history` is newest first; sizes in bytes."""
+    """A table's current state and its past. `history` is newest first; sizes in bytes; columns in small letters, as in `content`."""
 
     version: int
     columns: tuple[str, ...]
@@ -40,8 +40,8 @@ def read(path: Path) -> TableFacts:
     files = pa.table(table.get_add_actions(flatten=True))
     return TableFacts(
         version=table.version(),
-        columns=tuple(field.name for field in table.schema().fields),
-        partition_columns=tuple(table.metadata().partition_columns),
+        columns=tuple(field.name.lower() for field in table.schema().fields),
+        partition_columns=tuple(name.lower() for name in table.metadata().partition_columns),
         clustering_columns=_clustering_columns(path),
         properties=dict(table.metadata().configuration),
         files=files.num_rows,
@@ -66,7 +66,8 @@ def file_ranges(path: Path, column: str) -> list[tuple[Any, Any]]:
     Raises LabsError if the table has no statistics for that column.
     """
     files = pa.table(open_table(path).get_add_actions(flatten=True))
-    low, high = f"min.{column}", f"max.{column}"
+    files = files.rename_columns([name.lower() for name in files.column_names])
+    low, high = f"min.{column.lower()}", f"max.{column.lower()}"
     if low not in files.column_names:
         raise LabsError(f"{path.name} keeps no statistics for {column!r}, so files can't be skipped by it.")
     pairs = zip(files[low].to_pylist(), files[high].to_pylist(), strict=True)
@@ -74,10 +75,15 @@ def file_ranges(path: Path, column: str) -> list[tuple[Any, Any]]:
 
 
 def content(path: Path) -> pa.Table:
-    """All rows of a table's newest version, deletion vectors applied. Raises LabsError if it can't be read."""
+    """All rows of a table's newest version, deletion vectors applied. Raises LabsError if it can't be read.
+
+    Column names are in small letters: Spark doesn't tell `Product_ID` from `product_id`, and so no check may.
+    """
     table = open_table(path)
     try:
-        return pa.table(QueryBuilder().register("content", table).execute("SELECT * FROM content").read_all())
+        rows = QueryBuilder().register("content", table).execute("SELECT * FROM content").read_all()
+        read = pa.table(rows)
+        return read.rename_columns([name.lower() for name in read.column_names])
     except (DeltaError, OSError) as error:
         raise _unreadable(path, error) from None
 
@@ -105,5 +111,7 @@ def _clustering_columns(path: Path) -> tuple[str, ...]:
                 if domain.get("removed"):
                     return ()
                 columns = json.loads(domain["configuration"])["clusteringColumns"]
-                return tuple(".".join(column) if isinstance(column, list) else column for column in columns)
+                return tuple(
+                    (".".join(column) if isinstance(column, list) else column).lower() for column in columns
+                )
     return ()

@@ -53,6 +53,7 @@ def files_opened(folder: Path, queries: Sequence[str]) -> float:
     """
     table = delta_log.open_table(folder)
     files = pa.table(table.get_add_actions(flatten=True)).to_pandas()
+    files.columns = files.columns.str.lower()
     if files.empty:
         return 1.0
     bounds = {column: _bounds(files, column) for text in queries for column in predicates(text)}
@@ -104,17 +105,18 @@ def _real_bounds(
         return found
     begin = 0
     with pq.ParquetFile(file) as opened:
-        for column in set(columns) - set(opened.schema_arrow.names):
+        names = {name.lower(): name for name in opened.schema_arrow.names}
+        for column in set(columns) - names.keys():
             raise LabsError(
                 f"{file.parent.name} keeps statistics of {column}, and a file of it has no column of that name."
             )
-        for batch in opened.iter_batches(columns=list(columns)):
+        for batch in opened.iter_batches(columns=[names[column] for column in columns]):
             rows = batch
             if kept is not None:
                 rows = batch.filter(pa.array(kept[begin : begin + batch.num_rows]))
             begin += batch.num_rows
             for column in columns:
-                low, high = pc.min_max(rows[column]).values()
+                low, high = pc.min_max(rows[names[column]]).values()
                 if low.is_valid:
                     seen = [low.as_py(), high.as_py(), *found.get(column, ())]
                     found[column] = (min(seen), max(seen))

@@ -127,7 +127,7 @@ def judge_1a_2(evidence: Evidence) -> Iterator[Finding]:
     )
     yield Finding(
         "the join's keys",
-        set(keys) == set(wanted["keys"]),
+        {str(key).lower() for key in keys} == {key.lower() for key in wanted["keys"]},
         "the columns in brackets behind that operator, without their ids",
         ", ".join(map(str, keys))[:80],
         "Two joins shuffle. The one meant has the product of the first join on its left, and all of the promotions on its right.",

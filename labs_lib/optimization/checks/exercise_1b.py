@@ -267,7 +267,7 @@ def _columns(commit: dict[str, Any], parameter: str) -> list[str]:
         columns = ast.literal_eval(text) if isinstance(text, str) else text
     except (SyntaxError, ValueError):
         return []
-    return [str(column) for column in columns]
+    return [str(column).lower() for column in columns]
 
 
 def _days(interval: str) -> int:

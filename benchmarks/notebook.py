@@ -32,6 +32,8 @@ def _stock(folder: Path) -> Any:
     from delta import configure_spark_with_delta_pip
     from pyspark.sql import SparkSession
 
+    from labs_lib.engine.sql import literal
+
     builder = SparkSession.builder.appName("stock")  # type: ignore[attr-defined]
     builder = builder.config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
     builder = builder.config(
@@ -43,7 +45,7 @@ def _stock(folder: Path) -> Any:
     if "spark.jars" not in given:
         builder = configure_spark_with_delta_pip(builder)
     spark = builder.getOrCreate()
-    spark.sql(f"CREATE DATABASE bench LOCATION '{folder / 'tables'}'")
+    spark.sql(f"CREATE DATABASE bench LOCATION {literal(folder / 'tables')}")
     spark.sql("USE bench")
     return spark
 

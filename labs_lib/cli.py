@@ -61,7 +61,8 @@ def stop() -> None:
 @app.command()
 def status() -> None:
     """Tell whether the Spark server runs."""
-    found = server.running()
+    with _sentences():
+        found = server.running()
     if found is None:
         console.print("No Spark server is running; a notebook starts one when it needs it.")
         raise typer.Exit(1)
@@ -77,6 +78,8 @@ def status() -> None:
 @app.command()
 def doctor() -> None:
     """Print what the course finds on this machine, and what is wrong. Exit code 1 if something is."""
+    with _sentences():
+        settings.home()  # all that follows is looked for there
     wrong: list[str] = []
     table = Table(show_header=False, box=None)
 
@@ -120,7 +123,6 @@ def doctor() -> None:
         "memory",
         f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free, {os.cpu_count()} cores",
     )
-    settings.home().mkdir(parents=True, exist_ok=True)
     row("disk", f"{shutil.disk_usage(settings.home()).free / 2**30:.1f} GiB free at {settings.home()}")
     try:
         if not running:
@@ -144,7 +146,8 @@ def progress(
     from labs_lib.checking.progress_file import load
 
     place = workspace or (settings.workspace() if "LABS_WORKSPACE" in os.environ else ROOT / "work" / ".labs")
-    console.print(cards.progress_text(load(place), registry.modules()), highlight=False)
+    with _sentences():
+        console.print(cards.progress_text(load(place), registry.modules()), highlight=False)
 
 
 @app.command()
@@ -154,6 +157,8 @@ def lab(
 ) -> None:
     """Copy the modules to the learner's own folder (never over work that is there) and open JupyterLab on it."""
     with _sentences():
+        settings.usable(folder.absolute(), "--folder")
+        settings.usable(folder.absolute() / ".labs", "--folder")
         copied = copy_modules(ROOT / "modules", folder)
         for path in copied:
             console.print(f"new: {path}", highlight=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pyspark.sql.connect.session import SparkSession
 import datasets
 from labs_lib import registry, settings
 from labs_lib.engine import session
+from labs_lib.engine.sql import literal
 from labs_lib.errors import LabsError
 
 _current: Lab | None = None
@@ -80,7 +82,7 @@ class Lab:
             except ValueError as error:
                 raise LabsError(str(error)) from None
             _link(source, target)
-        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{target}'")
+        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {literal(target)}")
         return cast(DataFrame, self.spark.table(name))
 
     def drop(self, *names: str) -> None:
@@ -115,8 +117,8 @@ def open_lab(module: str, seed: int = 0) -> Lab:
         )
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise LabsError(f"The seed is {seed!r}; it has to be a whole number, 0 or more.")
-    folder = settings.workspace() / module
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    folder = settings.usable(settings.workspace(), "LABS_WORKSPACE") / module
+    settings.usable(folder / "tables", "LABS_WORKSPACE")
     _same_seed(folder, seed)
     spark = session.connection().spark
     lab = Lab(module, seed, folder, _use_database(spark, registry.room(module), folder / "tables"))
@@ -154,8 +156,8 @@ def _use_database(spark: SparkSession, name: str, location: Path) -> str:
         spark.sql(f"USE {name}")
         return name
     for candidate in (name, f"{name}_{hashlib.sha256(str(location).encode()).hexdigest()[:6]}"):
-        spark.sql(f"CREATE DATABASE IF NOT EXISTS {candidate} LOCATION '{location}'")
-        if Path(unquote(urlsplit(spark.catalog.getDatabase(candidate).locationUri).path)) == location:
+        spark.sql(f"CREATE DATABASE IF NOT EXISTS {candidate} LOCATION {literal(location)}")
+        if _local(spark.catalog.getDatabase(candidate).locationUri) == location:
             spark.sql(f"USE {candidate}")
             return candidate
     raise LabsError(
@@ -164,12 +166,32 @@ def _use_database(spark: SparkSession, name: str, location: Path) -> str:
 
 
 def _attach(lab: Lab, spark: SparkSession) -> None:
-    """Register the Delta tables that an earlier server's catalog knew: the catalog lives in memory, the tables on disk."""
+    """Bring the catalog, which lives in the server's memory, in line with the tables on disk.
+
+    Delta tables that an earlier server knew are registered; tables whose files somebody deleted are taken out, as they could neither
+    be read nor made again.
+    """
+    if _is_elsewhere():
+        return
     on_disk = {log.parent.name for log in lab.tables.glob("*/_delta_log") if any(log.iterdir())}
-    if on_disk:
-        known = {row.tableName for row in spark.sql("SHOW TABLES").collect()}
-        for name in sorted(on_disk - known):
-            spark.sql(f"CREATE TABLE IF NOT EXISTS `{name}` USING delta LOCATION '{lab.tables / name}'")
+    known = {row.tableName for row in spark.sql("SHOW TABLES").collect() if not row.isTemporary}
+    for name in sorted(known - on_disk):
+        if (files := _files(spark, name)) is not None and not files.is_dir():
+            spark.sql(f"DROP TABLE IF EXISTS `{name}`")
+    for name in sorted(on_disk - known):
+        spark.sql(f"CREATE TABLE IF NOT EXISTS `{name}` USING delta LOCATION {literal(lab.tables / name)}")
+
+
+def _files(spark: SparkSession, table: str) -> Path | None:
+    """The folder in which the catalog thinks a table's files are; None for a view, and for what is not on this machine."""
+    told = spark.sql(f"SHOW TABLE EXTENDED LIKE {literal(table)}").collect()
+    uri = re.search(r"^Location: (file:.*)$", told[0].information if told else "", re.MULTILINE)
+    return _local(uri[1]) if uri else None
+
+
+def _local(uri: str) -> Path:
+    """The path of a `file:` address of the catalog's."""
+    return Path(unquote(urlsplit(uri).path))
 
 
 def _same_seed(folder: Path, seed: int) -> None:

@@ -76,8 +76,13 @@ SPARK_CONF: dict[str, str] = {
 
 
 def home() -> Path:
-    """Folder of everything that can be made again: jars, data, class archive, server state."""
-    return Path(os.environ.get("LABS_HOME") or platformdirs.user_cache_dir("data-engineering-labs"))
+    """Folder of everything that can be made again: jars, data, class archive, server state.
+
+    Raises LabsError if it can't be made or written.
+    """
+    return usable(
+        Path(os.environ.get("LABS_HOME") or platformdirs.user_cache_dir("data-engineering-labs")), "LABS_HOME"
+    )
 
 
 def workspace() -> Path:
@@ -131,6 +136,24 @@ def idle_minutes() -> int:
 def heap() -> str:
     """Heap of the server's JVM in Java's notation."""
     return os.environ.get("LABS_HEAP") or "3g"
+
+
+def usable(folder: Path, variable: str) -> Path:
+    """That folder, made if it was not there. Raises LabsError, which names the environment variable, if it can't be made or written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = "a file is in its place" if isinstance(error, FileExistsError | NotADirectoryError) else ""
+        raise _unusable(folder, variable, problem or error.strerror or str(error)) from None
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise _unusable(folder, variable, "you may not write there")
+    return folder
+
+
+def _unusable(folder: Path, variable: str, problem: str) -> LabsError:
+    return LabsError(
+        f"The folder {folder} can't be used ({problem}); let {variable} name a folder that you can write."
+    )
 
 
 def _number(name: str, low: int, high: int) -> int | None:

@@ -13,6 +13,7 @@ import filelock
 from labs_lib import registry, settings
 from labs_lib.checking import cards
 from labs_lib.checking.verdict import Verdict
+from labs_lib.errors import LabsError
 
 
 def record(verdict: Verdict, seed: int, workspace: Path) -> None:
@@ -33,7 +34,10 @@ def record(verdict: Verdict, seed: int, workspace: Path) -> None:
 
 
 def load(workspace: Path) -> dict[str, dict[str, Any]]:
-    """Verdicts kept in a workspace by step; none if there are none. A damaged file is set aside, not overwritten."""
+    """Verdicts kept in a workspace by step; none if there are none. A damaged file is set aside, not overwritten.
+
+    Raises LabsError if the file can't be read.
+    """
     path = workspace / "progress.json"
     try:
         content = json.loads(path.read_text())
@@ -43,6 +47,10 @@ def load(workspace: Path) -> dict[str, dict[str, Any]]:
     except json.JSONDecodeError:
         path.replace(path.with_suffix(".damaged"))
         return {}
+    except OSError as error:
+        raise LabsError(
+            f"The progress in {path} can't be read ({error.strerror}); let LABS_WORKSPACE name a folder that you can read."
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ from labs_lib.errors import LabsError
 
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
+# Texts and paths are UTF-8, whatever locale the notebook's process has.
+ENCODING = ("-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8", "-Dstdout.encoding=UTF-8")
+
 # Root logger at ERROR; the rest is Spark's own console layout.
 LOG4J = """\
 rootLogger.level = error
@@ -147,6 +150,7 @@ def launch(
         *settings.JVM_OPTIONS,
         *options,
         *MODULE_OPTIONS,
+        *ENCODING,
         f"-Djava.io.tmpdir={temporary}",
         f"-Dlog4j2.configurationFile={log4j}",
         *("-cp", archive.classpath()),
@@ -161,6 +165,8 @@ def launch(
         # UDFs and foreachBatch run in the course's interpreter, or they fail for want of its packages.
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
+        # The JVM takes the letters that a path may have from this; under LC_ALL=C it would see only ASCII.
+        "LC_ALL": "C.UTF-8",
     }
     with (scratch / "server.log").open("wb") as log:
         return subprocess.Popen(
@@ -219,7 +225,6 @@ def check_machine() -> None:
             f"Only {available / 2**30:.1f} GiB of memory is free and the Spark server needs "
             f"{settings.MINIMUM_MEMORY / 2**30:.0f}; close other programs and try again."
         )
-    settings.home().mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.home()).free
     if free < settings.MINIMUM_DISK:
         raise LabsError(

@@ -6,10 +6,12 @@ import sys
 
 from pyspark.sql import SparkSession, functions
 
+from labs_lib.engine.sql import literal
+
 if __name__ == "__main__":
     address, folder = sys.argv[1:]
     spark = SparkSession.builder.remote(address).create()
-    spark.sql(f"CREATE DATABASE training LOCATION '{folder}'")
+    spark.sql(f"CREATE DATABASE training LOCATION {literal(folder)}")
     spark.sql("USE training")
     spark.range(1000).withColumn("key", functions.col("id") % 7).write.format("delta").saveAsTable("numbers")
     spark.range(1000, 2000).withColumn("key", functions.col("id") % 7).write.insertInto("numbers")

@@ -22,6 +22,7 @@ from deltalake import write_deltalake
 from pyspark.sql.connect.dataframe import DataFrame
 
 import datasets
+from labs_lib.engine.sql import literal
 from labs_lib.lab import Lab
 
 DAY = 24 * 60 * 60  # seconds
@@ -54,7 +55,7 @@ def table_with_a_past(lab: Lab, name: str) -> DataFrame:
     recent = [(WINDOW - 1) * (VERSIONS - n) / (VERSIONS - outside) for n in range(outside, VERSIONS)]
     lab.drop(name)
     write(lab.tables / name, contents, [*old, *recent], partition_by=["region"])
-    lab.spark.sql(f"CREATE TABLE {name} USING delta LOCATION '{lab.tables / name}'")
+    lab.spark.sql(f"CREATE TABLE {name} USING delta LOCATION {literal(lab.tables / name)}")
     return cast(DataFrame, lab.spark.table(name))
 
 

@@ -10,6 +10,7 @@ from pyspark.sql.connect.dataframe import DataFrame
 
 import datasets
 from labs_lib import settings
+from labs_lib.engine.sql import literal
 from labs_lib.lab import Lab
 
 
@@ -22,5 +23,5 @@ def lay_changes(lab: Lab, name: str = "household_changes") -> DataFrame:
     lab.drop(name)
     folder = lab.tables / name.lower()
     write_deltalake(folder, pq.read_table(arrived / "changes.parquet"))
-    lab.spark.sql(f"CREATE TABLE {name} USING delta LOCATION '{folder}'")
+    lab.spark.sql(f"CREATE TABLE {name} USING delta LOCATION {literal(folder)}")
     return cast(DataFrame, lab.spark.table(name))

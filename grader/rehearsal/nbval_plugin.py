@@ -7,6 +7,7 @@ compared   stdout and stderr, text/plain, text/html, text/markdown, image/svg+xm
 compared   the verdict of a check cell, without the seconds it took
 skipped    image/png, image/jpeg: a plot is compared by its text/plain, the summary of what was plotted
 skipped    execution counts, metadata, tracebacks
+skipped    the rows that a DataFrame shows as a cell's last line: a cell that wants its rows compared prints them
 
 It also prints a line of JSON per cell for grader.rehearsal.replay to read.
 """
@@ -23,6 +24,7 @@ import pytest
 from nbval.plugin import IPyNbCell
 
 from grader.course.build import WORKSPACE_ALIAS
+from labs_lib.engine import first_rows
 
 EVENT = "@@cell "
 SKIPPED = (
@@ -46,9 +48,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def comparable(sanitize: Callable[[Any], Any], value: Any) -> Any:
-    """Return an output's value as it is compared: a verdict without seconds, a path without workspace."""
+    """Return an output's value as it is compared: a verdict without seconds, a path without workspace, no shown DataFrame."""
     if isinstance(value, dict):
         value = json.dumps({key: value[key] for key in value if key != "seconds"}, sort_keys=True)
+    if isinstance(value, str) and value.startswith(first_rows.MARK):
+        return ""
     if isinstance(value, str) and (workspace := os.environ.get("LABS_WORKSPACE")):
         value = value.replace(workspace, WORKSPACE_ALIAS)
     return sanitize(value)

@@ -20,10 +20,11 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from labs_lib import settings
-from labs_lib.engine import server
+from labs_lib.engine import builder, delta_table, first_rows, server
 from labs_lib.vetting import statements
 
 LOST = {
+    "closed": "The lab's Spark session had been closed.",
     "idle": "The Spark server had stopped because nothing used it for a while.",
     "command": "The Spark server had been stopped by `labs stop`.",
     "killed": "The Spark server had ended unexpectedly.",
@@ -31,6 +32,11 @@ LOST = {
 REPLACED = (
     " A new one is running now. Tables are still there; DataFrames, temporary views and caches made before are gone, "
     "so run the cells that made them again."
+)
+
+STAYS = (
+    "The lab's Spark session stays: its server is shared by all notebooks, so stop() ends nothing here. Tables, views and settings "
+    "are as before. Restart the kernel for a new session; `labs stop` stops the server."
 )
 
 
@@ -81,17 +87,24 @@ def on_connect(action: Callable[[SparkSession], None]) -> None:
 
 
 def is_lost(current: Connection) -> bool:
-    """Whether the local server of that connection is gone. Never true of a remote one: it is not ours to replace."""
+    """Whether that connection is of no more use: its session was closed, or its server is gone.
+
+    A server that SPARK_REMOTE names is not ours to replace, so it is not looked at.
+    """
+    if current.spark.is_stopped:
+        return True
     return current.server is not None and not server.is_alive(current.server)
 
 
 def recover() -> str | None:
-    """If this process's server is gone, replace it and return a sentence for the learner; else None."""
+    """If this process's session or server is gone, replace it and return a sentence for the learner; else None."""
     if _connection is None or not is_lost(_connection):
         return None
     lost = _connection
     # Another notebook may have replaced the server already: then only the session is new.
     reason = server.why_stopped() if server.running() is None else "killed"
+    if lost.server is None or server.is_alive(lost.server):
+        reason = "closed"
     fresh = connection()
     for namespace in _namespaces():
         for name, value in list(namespace.items()):
@@ -169,7 +182,7 @@ def close() -> None:
         _abandon(current)
     else:
         with contextlib.suppress(Exception):  # the process is ending: there is nobody left to tell
-            current.spark.stop()
+            SparkSession.stop(current.spark)
 
 
 def _connect() -> Connection:
@@ -183,10 +196,22 @@ def _connect() -> Connection:
         policy = DefaultPolicy(max_retries=3, initial_backoff=50, max_backoff=500)
         spark.client.set_retry_policies([policy])
     _remember_views(spark)
+    _make_the_only_one(spark, address or local.remote)  # type: ignore[union-attr]
+    if local:
+        delta_table.explain()
     # The client logs each error that has a place in the learner's code as a line of JSON, though it is raised as well.
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True
     return Connection(spark, local)
+
+
+def _make_the_only_one(spark: SparkSession, address: str) -> None:
+    """Let all of pyspark's ways to a session lead to this one, and let none of them end it."""
+    # pyspark sets these itself only where they are empty, and a lost session is still there.
+    SparkSession._default_session = spark
+    SparkSession._active_session.session = spark
+    builder.lead_to(lambda: connection().spark, address)
+    spark.stop = lambda: print(STAYS)  # type: ignore[method-assign]
 
 
 def _abandon(current: Connection) -> None:
@@ -207,6 +232,7 @@ def _watch_notebook() -> None:
     shell = ipython.get_ipython() if ipython else None
     if shell is not None and _before_cell not in shell.events.callbacks["pre_run_cell"]:
         shell.events.register("pre_run_cell", _before_cell)
+        first_rows.show_in(shell)
         # IPython's own atexit hook runs late, after threads were joined; a hook of `threading` runs before that.
     import threading
 

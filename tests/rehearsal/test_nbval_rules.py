@@ -18,6 +18,7 @@ from tiny_course import REPOSITORY
 from grader.rehearsal.execute import environment
 from grader.rehearsal.nbval_plugin import EVENT
 from grader.rehearsal.replay import SANITIZE_FILE, command, sentence
+from labs_lib.engine import first_rows
 
 VERDICT = """\
 class Verdict:
@@ -39,6 +40,7 @@ CELLS = {
     "card": 'HTML(f"<b>7 files</b> read in {random.random():.2f} s")',
     "verdict": VERDICT,
     "points": VERDICT,
+    "first rows": "HTML(f'{}{{random.random()}}</div>')".format(first_rows.MARK.replace('"', '\\"')),
     "volatile": "\n".join(
         [
             'print(f"took {random.uniform(1, 9):.2f} s, then {random.randrange(10, 900)} ms")',

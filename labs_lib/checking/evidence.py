@@ -39,6 +39,7 @@ SIMPLE_TYPES: dict[str, tuple[type, ...]] = {
     "list": (list, tuple),
     "dict": (dict,),
 }
+WHOLE = 2**63  # from here on a Decimal may have more digits than anybody meant
 FILE_LIMIT = 200_000  # bytes of a file answer, which is source code or configuration
 ROW_BYTES = 64 << 20  # of the rows that are kept of a DataFrame whose plan grading can't make again
 ROW_LIMIT = 200_000  # rows of a DataFrame answer that are compared; exercises ask for far fewer
@@ -203,9 +204,7 @@ def _plain(value: Any) -> Any:
     if type(value) is float:
         return value if math.isfinite(value) else None if math.isnan(value) else str(value)
     if type(value) is Decimal:
-        return _plain(
-            int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
-        )
+        return _plain(float("nan") if value.is_nan() else int(value) if _is_whole(value) else float(value))
     if type(value) in {list, tuple, set, frozenset}:
         items = [_plain(item) for item in value]
         return sorted(items, key=repr) if isinstance(value, set | frozenset) else items
@@ -220,6 +219,10 @@ def _plain(value: Any) -> Any:
     if type(value).__name__ == "Row" and isinstance(value, tuple):
         return _plain(value.asDict(recursive=True))  # type: ignore[attr-defined]
     raise Unusable(f"The answer holds {_kind_of(value)}, where numbers, text, lists and dicts are expected.")
+
+
+def _is_whole(value: Decimal) -> bool:
+    return value.is_finite() and abs(value) < WHOLE and value == value.to_integral_value()
 
 
 def _dataframe(answer: Answer, value: Any, lab: Lab, scene: statements.Scene) -> dict[str, Any]:

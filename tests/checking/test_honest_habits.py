@@ -62,7 +62,8 @@ def test_a_right_value_in_another_type_is_taken(kind: str, value: Any, kept: Any
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("-inf"), Decimal("NaN"), np.float64("inf"), pd.NA, pd.NaT]
+    "value",
+    [float("nan"), float("-inf"), Decimal("sNaN"), Decimal("1e999999"), np.float64("inf"), pd.NA, pd.NaT],
 )
 def test_what_is_no_number_is_no_answer(value: Any) -> None:
     with pytest.raises(Unusable, match="no number to work with"):

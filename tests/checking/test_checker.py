@@ -62,7 +62,9 @@ def test_each_kind_of_trouble_has_its_own_sentence(lab: Lab) -> None:
     }
     assert told["missing"].status == told["placeholder"].status == "unanswered"
     assert "`tuned` is not there" in told["missing"].sentence
-    assert told["wrong type"].sentence == "`tuned` should be a Spark DataFrame; it is of type DataFrame."
+    assert told["wrong type"].sentence == (
+        "`tuned` should be a Spark DataFrame, whose plan is looked at; it is a pandas DataFrame: leave out toPandas()."
+    )
     assert "Running `hot_keys` failed: " in told["raises"].sentence and "no luck" in told["raises"].sentence
     assert told["half"].sentence == "Still missing: `shuffle_join`." and told["half"].status == "fail"
     assert "`oldest_readable` should be of type int; it is of type str." in told["other keys"].sentence

@@ -6,9 +6,10 @@ import os
 
 import nbformat
 import pytest
-from conftest import furnish, stop_server
+from conftest import SHARED
 from nbclient import NotebookClient
 
+from grader.rehearsal.own_server import furnish, stop_server
 from labs_lib.engine import first_rows
 
 SETUP = """
@@ -96,7 +97,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[nbformat
     # A path that holds what SQL and addresses treat as their own, and a server started where only ASCII is known.
     place = tmp_path_factory.mktemp("habits") / "O'Brien & Zoë #1 100%41"
     home = tmp_path_factory.mktemp("home")
-    furnish(home)
+    furnish(home, SHARED)
     environment = {
         **os.environ,
         "LABS_HOME": str(home),
@@ -165,4 +166,4 @@ def test_a_dataframe_shows_its_first_rows(outputs: dict[str, list[nbformat.Noteb
     assert outputs["shown"][0].data["text/plain"] == "DataFrame[shown: bigint]"
     assert "<th>displayed</th>" in shown(outputs["displayed"])
     assert shown(outputs["to be cached"]) == ""
-    assert "can't show its rows: " in shown(outputs["raises"]) and "no luck" in shown(outputs["raises"])
+    assert "can&#x27;t show its rows: " in shown(outputs["raises"]) and "no luck" in shown(outputs["raises"])

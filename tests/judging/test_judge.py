@@ -15,6 +15,7 @@ import pytest
 from grader.judging import judge, submission
 from grader.judging.judge import Judged, Judges
 from grader.judging.submission import Patience, Ran
+from grader.sandbox import children
 from grader.sandbox.runner import Ended
 from grader.sandbox.workbox import Workbox
 from grader.vetting.removal import remove_tree
@@ -265,3 +266,50 @@ def test_when_the_machine_fails_the_judge_there_is_no_result(
     monkeypatch.setattr("grader.sandbox.watch.available", lambda: 0)
     with pytest.raises(LabsError, match="nothing was kept"):
         judged(judges, left(tmp_path / "one", **{FIRST: "hang"}))
+
+
+# Gives full points for a step whose definition, tried in a box from the grader's door, doubles 21; the others have no points.
+TRIES_DEFINITIONS = """
+import json, sys, time
+from pathlib import Path
+from grader.sandbox.children import boxed_child
+from labs_lib import registry
+from labs_lib.driving.driver import Child
+folder, out = Path(sys.argv[1], "0"), Path("out", "0")
+while not folder.is_dir():
+    time.sleep(0.02)
+out.mkdir()
+for step in map(registry.step, json.loads((folder / "plan.json").read_text())["steps"]):
+    evidence, right = folder / "evidence" / f"{step.id}.json", False
+    if evidence.exists():
+        with boxed_child(Path(sys.argv[2])) as channel:
+            child = Child(channel)
+            right = not child.load(json.loads(evidence.read_text())["do"], "double").error and child.call("", 21).value == 42
+    verdict = dict(step=step.id, title=step.title, status="pass" if right else "fail", points=step.points * right,
+                   max_points=step.points, sentence="", findings=[], hints=[], seconds=0.0)
+    (out / f"{step.id}.json").write_text(json.dumps({"verdict": verdict, "evidence": None}))
+(out / "done.tmp").write_text(json.dumps({"clean": True}))
+(out / "done.tmp").rename(out / "done.json")
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def trying(judges: Judges, monkeypatch: pytest.MonkeyPatch) -> Judges:
+    monkeypatch.setattr(judge, "PROGRAM", ("-c", TRIES_DEFINITIONS))
+    monkeypatch.setattr(judge, "START", 30.0)
+    return judges
+
+
+def test_a_judge_tries_definitions_in_boxes_that_the_grader_hands_out(trying: Judges, tmp_path: Path) -> None:
+    sees_checks = "import labs_lib.checking.checker\ndouble = lambda n: 2 * n"
+    ran = left(tmp_path / "left", **{FIRST: "double = lambda n: n + n", SECOND: sees_checks})
+    assert lost(judged(trying, ran)) == [step.id for step in STEPS[1:]]
+
+
+def test_a_definition_that_gets_no_box_gives_no_result(
+    trying: Judges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "visible", lambda: [tmp_path / "nowhere"])
+    with pytest.raises(LabsError, match="nowhere does not exist"):
+        judged(trying, left(tmp_path / "left", **{FIRST: "double = lambda n: n + n"}))

@@ -23,21 +23,30 @@ from labs_lib.engine.sql import literal
 from labs_lib.errors import LabsError
 
 _current: Lab | None = None
+_databases: dict[Path, str] = {}  # by the folder of the lab that uses it
 
 
 @dataclass(frozen=True)
 class Lab:
-    """One module opened with one seed. `database` is the current one, so table names need no prefix."""
+    """One module opened with one seed. Spark is there from the first use of it on: what needs none starts none."""
 
     module: str
     seed: int
     folder: Path
-    database: str
 
     @property
     def spark(self) -> SparkSession:
-        """The current session; a new one if the server had to be replaced."""
+        """The current session; a new one if there is none yet or the server had to be replaced.
+
+        Raises LabsError if no server can be had.
+        """
         return session.connection().spark
+
+    @property
+    def database(self) -> str:
+        """Name of this lab's database, which is the session's current one, so table names need no prefix."""
+        spark = self.spark
+        return _databases.get(self.folder) or _database_at(spark, registry.room(self.module), self.tables)
 
     @property
     def tables(self) -> Path:
@@ -54,7 +63,7 @@ class Lab:
         path = self.tables / table.lower()
         if not (path / "_delta_log").is_dir():
             raise LabsError(
-                f"There is no Delta table {table!r} in the database {self.database}; create it there first."
+                f"There is no Delta table {table!r} among the tables of {self.module}; create it there first."
             )
         return path
 
@@ -106,9 +115,9 @@ def usual_scale(spec: datasets.TableSpec) -> float:
 
 
 def open_lab(module: str, seed: int = 0) -> Lab:
-    """Open a module: connect to Spark (starting the server if need be), select its database, find its tables again.
+    """Open a module: make its folder. The first use of its Spark session selects its database and finds its tables again.
 
-    Raises LabsError if the module is unknown, the seed is not a whole number, or no server can be had.
+    Raises LabsError if the module is unknown, the seed is not a whole number, or the folder holds work on another seed.
     """
     global _current
     if module not in {known.name for known in registry.modules()}:
@@ -120,12 +129,13 @@ def open_lab(module: str, seed: int = 0) -> Lab:
     folder = settings.usable(settings.workspace(), "LABS_WORKSPACE") / module
     settings.usable(folder / "tables", "LABS_WORKSPACE")
     _same_seed(folder, seed)
-    spark = session.connection().spark
-    lab = Lab(module, seed, folder, _use_database(spark, registry.room(module), folder / "tables"))
-    _attach(lab, spark)
     session.on_connect(_reopen)
-    _current = lab
-    return lab
+    _current = Lab(module, seed, folder)
+    if connected := session.connected():
+        _reopen(connected.spark)
+    else:
+        session.expect()
+    return _current
 
 
 def current() -> Lab:
@@ -145,20 +155,20 @@ def forget() -> None:
 
 def _reopen(spark: SparkSession) -> None:
     if _current is not None:
-        _use_database(spark, registry.room(_current.module), _current.tables)
+        name = _database_at(spark, registry.room(_current.module), _current.tables)
+        spark.sql(f"USE {name}")
+        _databases[_current.folder] = name
         _attach(_current, spark)
 
 
-def _use_database(spark: SparkSession, name: str, location: Path) -> str:
-    """Create and select a database at that folder; a suffix keeps apart two workspaces on one server."""
+def _database_at(spark: SparkSession, name: str, location: Path) -> str:
+    """The database at that folder, made if need be; a suffix keeps apart two workspaces on one server."""
     if _is_elsewhere():
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {name}")
-        spark.sql(f"USE {name}")
         return name
     for candidate in (name, f"{name}_{hashlib.sha256(str(location).encode()).hexdigest()[:6]}"):
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {candidate} LOCATION {literal(location)}")
         if _local(spark.catalog.getDatabase(candidate).locationUri) == location:
-            spark.sql(f"USE {candidate}")
             return candidate
     raise LabsError(
         f"The database {candidate} exists at another folder than {location}; run `labs stop` and open the lab again."

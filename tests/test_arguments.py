@@ -65,7 +65,7 @@ def needy(frame: object) -> Any:
 
 @pytest.mark.parametrize("said", BAD)
 def test_a_wrong_argument_is_named_and_nothing_is_done(said: str, tmp_path: Path) -> None:
-    lab = Lab("02_patterns", 0, tmp_path, "patterns")
+    lab = Lab("02_patterns", 0, tmp_path)
     with pytest.raises(LabsError, match=said) as caught:
         BAD[said](lab)
     assert "\n" not in str(caught.value)

@@ -1,6 +1,7 @@
-"""Runs a submitted notebook inside its sandbox: the Spark server first, then cell by cell, whatever they raise.
+"""Runs a submitted notebook inside its sandbox, cell by cell, whatever they raise.
 
-Called as `python -I inside.py NOTEBOOK EXECUTED CELL_TIMEOUT`; it imports the learners' packages only. The executed
+Called as `python -s -P inside.py NOTEBOOK EXECUTED CELL_TIMEOUT`; it imports the learners' packages only. The lab starts the Spark
+server at its first use; where the notebook's code speaks of one, it is started here already, beside the kernel and on nobody's patience. The executed
 notebook is written after each code cell, so a run that is cut short leaves what it had. This program shares a user
 with the learner's code and everything it writes may be forged: nobody outside believes it.
 """
@@ -8,6 +9,7 @@ with the learner's code and everything it writes may be forged: nobody outside b
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -15,32 +17,38 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-import nbformat
-from jupyter_core.utils import ensure_async
-from nbclient import NotebookClient
-from nbclient.exceptions import DeadKernelError
-from nbformat import NotebookNode
+# jsonschema would load it, and it builds a grammar of addresses for one to two seconds of CPU. A notebook's schema asks for no address.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
-from labs_lib.engine import server
-from labs_lib.engine.clock import of_everybody
-from labs_lib.errors import LabsError
+import nbformat  # noqa: E402
+from jupyter_core.utils import ensure_async  # noqa: E402
+from nbclient import NotebookClient  # noqa: E402
+from nbclient.exceptions import DeadKernelError  # noqa: E402
+from nbformat import NotebookNode  # noqa: E402
+
+from labs_lib.engine import server  # noqa: E402
+from labs_lib.engine.clock import of_everybody  # noqa: E402
+from labs_lib.errors import LabsError  # noqa: E402
 
 START_TIMEOUT = 120  # seconds for a kernel to come up
 OUTPUTS = 200  # outputs of a cell that are kept
 TEXT = 200_000  # characters of a text output that are kept
 # Sent before the learner's first cell: imports and the session, so that what follows is theirs alone.
-WARM_UP = "import labs_lib.checking.checker, labs_lib.engine.session as _s; _s.connection().spark.range(1).collect(); del _s"
+IMPORTS = "import labs_lib.checking.checker"
+SESSION = "import labs_lib.engine.session as _s; _s.connection().spark.range(1).collect(); del _s"
 
 
 class Client(NotebookClient):
-    """nbclient that waits for the Spark server before the first cell and warms the kernel up."""
+    """nbclient that warms the kernel up, and waits for the Spark server before the first cell if one is started."""
 
-    server_is_up: threading.Thread
+    server_is_up: threading.Thread | None
 
     async def async_start_new_kernel_client(self) -> Any:
         client = await super().async_start_new_kernel_client()
-        self.server_is_up.join()
-        client.execute(WARM_UP, silent=True, store_history=False)
+        client.execute(IMPORTS, silent=True, store_history=False)
+        if self.server_is_up:
+            self.server_is_up.join()
+            client.execute(SESSION, silent=True, store_history=False)
         client.shell_channel.get_msg = _in_own_time(client.shell_channel.get_msg)
         return client
 
@@ -98,14 +106,20 @@ def main(notebook: Path, executed: Path, cell_timeout: int) -> None:
         extra_arguments=["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:"],
         on_cell_executed=keep,
     )
-    client.server_is_up = threading.Thread(target=start)  # beside the kernel's own start
-    client.server_is_up.start()
+    client.server_is_up = threading.Thread(target=start) if _speaks_of_spark(nb) else None
+    if client.server_is_up:
+        client.server_is_up.start()
     try:
         client.execute()
     except DeadKernelError:
         sys.exit("The kernel ended before the notebook did; the cells after that were not run.")
     if failure:
         sys.exit(failure[0])
+
+
+def _speaks_of_spark(nb: NotebookNode) -> bool:
+    """A cheap look. Code that gets at Spark by other words starts the server itself, within its cell's time."""
+    return any(cell.cell_type == "code" and re.search(r"\bspark\b", cell.source) for cell in nb.cells)
 
 
 def _trimmed(output: NotebookNode) -> NotebookNode:

@@ -55,7 +55,7 @@ _MEASURED: Measured = {}
 
 @dataclass
 class Court:
-    """One submission's tables and the lab that they are laid in, once a step needs an engine.
+    """One submission's tables and the lab that they are laid in, once there is evidence. An engine starts at its first use.
 
     `clean` tells whether nothing of it had to be refused and nothing unforeseen happened.
     """
@@ -85,14 +85,14 @@ class Court:
             self._lay_own_tables()
         session.close()
         opened = lab.open_lab(self.module, seed=self.seed)
-        if opened.database != self.database:
-            sys.exit(
-                "The database has another name than in the notebook, so plans that name it would not find it."
-            )
         if not self.is_open:
             for name in self.course_tables:
                 opened.load(name)
             self.is_open = True
+        if session.connected() and opened.database != self.database:
+            sys.exit(
+                "The database has another name than in the notebook, so plans that name it would not find it."
+            )
         if self.traces:
             self._remove_traces(opened)
         self.traces = bool(tables or evidence.views)
@@ -156,7 +156,7 @@ class Court:
 
     def leave(self) -> None:
         """Take the submission's tables, views and caches off the server."""
-        if self.is_open:
+        if self.is_open and server.running():
             session.close()
             opened = lab.open_lab(self.module, seed=self.seed)
             if self.traces:

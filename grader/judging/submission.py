@@ -169,7 +169,7 @@ def run(
     with workbox(data, [driver], protected) as box:
         nbformat.write(as_run(nb, seed, left_out), box.path / "submission.ipynb")
         command = [
-            *(sys.executable, "-I", str(driver)),
+            *(sys.executable, "-s", "-P", str(driver)),
             *(str(box.at / "submission.ipynb"), str(box.at / "executed.ipynb"), str(patience.cell)),
         ]
         ended = box.run(command, Limits(wall=patience.notebook), {"LABS_CAPTURE": "1"})

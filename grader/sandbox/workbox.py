@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -168,6 +169,8 @@ def workbox(
                 "LABS_HEAP": settings.heap(),
                 "LABS_SCALE": f"{settings.scale():g}",
                 "PATH": f"{sys.prefix}/bin:{found.executable.parent}:/usr/local/bin:/usr/bin:/bin",
+                # The packages that the grader itself runs, which need not be those that are installed.
+                **({"PYTHONPATH": str(PACKAGES)} if str(PACKAGES) != sysconfig.get_path("purelib") else {}),
                 "JUPYTER_PREFER_ENV_PATH": "1",
                 "MPLCONFIGDIR": str(at / "matplotlib"),
                 "JAVA_HOME": str(_root_of(found)),

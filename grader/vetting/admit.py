@@ -17,7 +17,7 @@ import pyspark.sql.connect.proto as proto
 from grader.vetting import Rejected, check_conf, read_json
 from grader.vetting.files import shown
 from labs_lib.checking import used
-from labs_lib.checking.evidence import FILE_LIMIT, Evidence, Unusable, _value, plain
+from labs_lib.checking.evidence import FILE_LIMIT, Evidence, Unusable, _value, holds_plans, plain
 from labs_lib.registry import Answer, Step
 from labs_lib.vetting.statements import Scene, check_answer, scene_of
 
@@ -56,7 +56,7 @@ def admit(
     answers: dict[str, Any] = {}
     problems: dict[str, str] = {}
     missing: list[str] = []
-    scene = scene_of(_views(raw.get("views", [])), database)
+    scene = scene_of(_views(raw.get("views", [])) if holds_plans(step) else (), database)
     for answer in step.answers:
         name = answer.name
         if answer.given and given is not None:
@@ -78,7 +78,7 @@ def admit(
         answers,
         problems,
         tuple(missing),
-        conf=_conf(_dict(raw, "conf")),
+        conf=_conf(_dict(raw, "conf")) if holds_plans(step) or step.conf else {},
         views=scene.commands,
     )
 

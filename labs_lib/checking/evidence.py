@@ -85,9 +85,9 @@ def capture(step: Step, namespace: Mapping[str, Any], lab: Lab) -> Evidence:
     answers: dict[str, Any] = {}
     problems: dict[str, str] = {}
     missing: list[str] = []
-    plans = any(answer.kind in {"dataframe", "run", "runs"} for answer in step.answers)
+    plans = holds_plans(step)
     views = tuple(command_by_name(text, lab) for text in session.view_commands()) if plans else ()
-    scene = statements.scene_of(views, lab.database)
+    scene = statements.scene_of(views, lab.database if plans else "")
     for answer in step.answers:
         try:
             answers[answer.name] = _capture(step, answer, namespace, lab, scene)
@@ -104,6 +104,11 @@ def capture(step: Step, namespace: Mapping[str, Any], lab: Lab) -> Evidence:
         conf=session.changed_conf(lab.spark) if plans or step.conf else {},
         views=views,
     )
+
+
+def holds_plans(step: Step) -> bool:
+    """Whether a step's answers are plans, which mean nothing without their session's settings and temporary views."""
+    return any(answer.kind in {"dataframe", "run", "runs"} for answer in step.answers)
 
 
 class Unanswered(Exception):

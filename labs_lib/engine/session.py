@@ -73,11 +73,27 @@ def connection() -> Connection:
     if _connection is None or is_lost(_connection):
         if _connection is not None:
             _abandon(_connection)
-        _connection = _connect()
-        for action in _on_connect:
-            action(_connection.spark)
+        _connection = None
+        fresh = _connect()
+        try:
+            for action in _on_connect:
+                action(fresh.spark)
+        except BaseException:  # a session in which nothing is where it belongs is nobody's
+            _abandon(fresh)
+            raise
+        _connection = fresh
         _watch_notebook()
     return _connection
+
+
+def connected() -> Connection | None:
+    """This process's connection if there is one whose server lives; none is made."""
+    return None if _connection is None or is_lost(_connection) else _connection
+
+
+def expect() -> None:
+    """Let pyspark's own ways to a session lead here before there is one: the first of them connects."""
+    builder.lead_to(lambda: connection().spark, "")
 
 
 def on_connect(action: Callable[[SparkSession], None]) -> None:

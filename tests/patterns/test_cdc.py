@@ -270,7 +270,7 @@ def test_the_captured_feed_holds_its_traps(seed: int, tmp_path: Path) -> None:
         if c.delivery == 2 and c.operation != "DELETE" and c.household not in end and c.household not in first
     }
     assert len(revived) > 30
-    lab = Lab("02_patterns", seed, tmp_path, "patterns")
+    lab = Lab("02_patterns", seed, tmp_path)
     with pytest.raises(LabsError, match="follows the first"):
         landing.deliver(lab, 2)
     for drop in (1, 2):

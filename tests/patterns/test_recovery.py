@@ -53,7 +53,7 @@ def test_a_broken_delivery_can_not_be_read_to_its_end(tmp_path: Path) -> None:
 
 
 def test_a_lesson_can_not_ask_for_what_is_not_there(tmp_path: Path) -> None:
-    lab = Lab("02_patterns", 0, tmp_path, "patterns")
+    lab = Lab("02_patterns", 0, tmp_path)
     with pytest.raises(LabsError, match="no delivery 8"):
         sales_files.lay(lab, "lesson", [1, 8])
     with pytest.raises(LabsError, match="can't be called"):
@@ -93,7 +93,7 @@ def test_what_is_no_checkpoint_is_said_to_be_none(tmp_path: Path) -> None:
 
 
 def test_only_a_function_of_four_arguments_is_rehearsed(tmp_path: Path) -> None:
-    lab = Lab("02_patterns", 0, tmp_path, "patterns")
+    lab = Lab("02_patterns", 0, tmp_path)
     with pytest.raises(LabsError, match="it was given str"):
         faults.rehearse(lab, "resume")  # type: ignore[arg-type]
     with pytest.raises(LabsError, match="can't be called as resume"):

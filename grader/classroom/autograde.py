@@ -121,13 +121,12 @@ class JudgeSubmission(NbGraderPreprocessor):
         """
         # Here, because nbgrader reads this module for every command, and these bring Spark's client along.
         from grader.judging.grading import grade
-        from grader.judging.judge import Judges
+        from grader.judging.judge import kept_judges
         from grader.vetting.outputs import make_plain
 
         root = Path(self.root) if self.root else paths.find_root()
         module = paths.chosen(root, resources["nbgrader"]["assignment"])[0]
-        with Judges() as judges:
-            graded = grade(root, module, nb, judges, self.patience())
+        graded = grade(root, module, nb, kept_judges(), self.patience())
         for note in graded.notes:
             self.log.warning("%s: %s", resources["nbgrader"].get("student", "submission"), note)
         verdicts = {f"check-{verdict.step.replace('.', '-')}": verdict for verdict in graded.verdicts}

@@ -7,10 +7,10 @@ nbgrader never reads what a learner handed in, but a clean copy of it (grader.cl
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from grader.classroom.class_report import Result
 from grader.classroom.collect import Submission, accept, accepted
 from grader.course import build, paths
 from grader.judging import grading, judge
-from grader.judging.judge import Judges
+from grader.judging.judge import Judges, kept_judges
 from grader.judging.reference import reference, seed_of
 from grader.judging.submission import Patience
 from grader.sandbox.runner import Limits
@@ -89,21 +89,33 @@ def grade_class(
 
     A submission that can't be graded gives a result that says why; nothing that it does ends the batch.
     """
-    work = (joblib.delayed(_graded)(root, module.name, submission, patience) for submission in submissions)
+    here = os.getpid()
+    work = (
+        joblib.delayed(_graded)(root, module.name, submission, patience, here) for submission in submissions
+    )
     yield from joblib.Parallel(return_as="generator_unordered", batch_size=1)(work)
 
 
 @functools.cache
-def _judges() -> Judges:
-    """This worker's judge, kept from task to task."""
-    judges = Judges()
-    atexit.register(judges.close)
-    return judges
+def _end_with(batch: int) -> None:
+    """End this worker, and with it its sandboxes, when the batch's process ends, however that ends; a worker of dask's lives on."""
+    if os.getppid() != batch:
+        return
+    process = psutil.Process(batch)
+
+    def wait() -> None:
+        process.wait()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
-def _graded(root: Path, module: str, submission: Submission, patience: Patience) -> Result:
+def _graded(root: Path, module: str, submission: Submission, patience: Patience, batch: int) -> Result:
+    _end_with(batch)
     try:
-        graded = grading.grade(root, paths.chosen(root, module)[0], submission.notebook, _judges(), patience)
+        graded = grading.grade(
+            root, paths.chosen(root, module)[0], submission.notebook, kept_judges(), patience
+        )
     except Exception as error:  # one submission's trouble is not the class's
         refused = f"It could not be graded: {type(error).__name__}: {error}"
         return Result(submission.student, refused=refused, name=submission.name)

@@ -8,7 +8,6 @@ nbgrader never reads what a learner handed in, but a clean copy of it (grader.cl
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -65,7 +64,9 @@ def engine(dask: str | None, jobs: int) -> Iterator[None]:
     """
     if dask is None:
         try:
-            with joblib.parallel_config(backend="loky", n_jobs=jobs):
+            with joblib.parallel_config(
+                backend="loky", n_jobs=jobs, initializer=_end_with, initargs=(os.getpid(),)
+            ):
                 yield
         finally:
             get_reusable_executor().shutdown()  # the workers end their judges
@@ -89,18 +90,12 @@ def grade_class(
 
     A submission that can't be graded gives a result that says why; nothing that it does ends the batch.
     """
-    here = os.getpid()
-    work = (
-        joblib.delayed(_graded)(root, module.name, submission, patience, here) for submission in submissions
-    )
+    work = (joblib.delayed(_graded)(root, module.name, submission, patience) for submission in submissions)
     yield from joblib.Parallel(return_as="generator_unordered", batch_size=1)(work)
 
 
-@functools.cache
 def _end_with(batch: int) -> None:
-    """End this worker, and with it its sandboxes, when the batch's process ends, however that ends; a worker of dask's lives on."""
-    if os.getppid() != batch:
-        return
+    """End this worker, and with it its sandboxes, when the process of the batch ends, however that ends."""
     process = psutil.Process(batch)
 
     def wait() -> None:
@@ -110,8 +105,7 @@ def _end_with(batch: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _graded(root: Path, module: str, submission: Submission, patience: Patience, batch: int) -> Result:
-    _end_with(batch)
+def _graded(root: Path, module: str, submission: Submission, patience: Patience) -> Result:
     try:
         graded = grading.grade(
             root, paths.chosen(root, module)[0], submission.notebook, kept_judges(), patience

@@ -221,7 +221,7 @@ def _judge_steps(folder: Path, out: Path, launch: Launch) -> bool:
         began = time.perf_counter()
         verdict, evidence = _judged(step, folder / "evidence" / f"{name}.json", court, reference.get(name))
         judged.set()
-        if not verdict.passed and court.is_open and server.running() is None:
+        if not verdict.passed and server.recorded() and server.running() is None:
             os._exit(LOST)  # the engine's end says nothing about this answer: another judge has to look at it
         verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - began)
         solved |= {name} if verdict.passed else set()

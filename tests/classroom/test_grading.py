@@ -1,8 +1,8 @@
 """A class of honest, broken and hostile submissions through `grader grade`: points are what was earned, and nothing else happens.
 
-The course is exercise 1a without its lessons. Attacks are in tests/attacks: a file named after a step stands in that step's answer
-cell, where it may earn what its comment says (else nothing); `alone-...` stands in 1a.1 of a submission of its own, whose other answers
-are right. Attacks on the notebook file itself are the functions below. Files that are no notebooks are in malformed.py.
+The course is one of values, whose boxes start no Spark. Attacks on Python, files and the sandbox are in tests/attacks/values (attackers.py
+says how they stand there), those on the notebook file are the functions below, and files that are no notebooks are in malformed.py. Attacks on tables,
+plans and the server are graded in tests/proof/test_spark_attacks.py.
 """
 
 from __future__ import annotations
@@ -11,25 +11,36 @@ import contextlib
 import copy
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import malformed
 import nbformat
 import psutil
 import pytest
+import values_course
+from attackers import (
+    FULL,
+    STEPS,
+    Course,
+    Graded,
+    alone,
+    assert_a_violent_attack_earned_nothing_and_is_told_of,
+    assert_an_attack_earned_what_its_honest_part_is_worth,
+    assert_nothing_was_seen_reached_or_left,
+    cell_of,
+    on_steps,
+)
 from distributed import Client
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook
 
-from benchmarks.classroom import NAME, small_course
-from grader.classroom import batch
 from grader.course import paths
-from grader.course.notebook import read
+from grader.judging import judge
 
 pytestmark = [
     pytest.mark.alone,
@@ -37,24 +48,9 @@ pytestmark = [
 ]
 
 HERE = Path(__file__).resolve().parents[1]
-STEPS = ["1a.1", "1a.2", "1a.3", "1a.4", "1a.5"]
-FULL = {"1a.1": 2, "1a.2": 2, "1a.3": 3, "1a.4": 2, "1a.5": 2}
-HONEST = {"1a.2", "1a.5"}  # what attackers of the file have solved: the steps that are quickest to judge
-SECRET = "labs-secret-of-the-caller"
-ATTACKS = sorted((HERE / "attacks").glob("*.py"))
-
-
-@dataclass
-class Graded:
-    """What the class's one grading left: points by student and step, the printed lines, and the course's folder."""
-
-    root: Path
-    printed: str
-    points: dict[str, dict[str, float]]
-
-
-def cell_of(nb: NotebookNode, grade_id: str) -> NotebookNode:
-    return next(cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == grade_id)
+NAME = values_course.NAME
+ATTACKS = tuple(sorted((HERE / "attacks" / "values").glob("*.py")))
+HONEST = {"1a.2", "1a.5"}  # what attackers of the file have solved
 
 
 # Attacks on the notebook file. Each takes the solution as a learner might hand it in, and says which steps still count.
@@ -67,13 +63,13 @@ def checks_deleted(nb: NotebookNode) -> set[str]:
 def check_cell_edited(nb: NotebookNode) -> set[str]:
     """A check cell claims its points itself. It is put back, and the answer below it is wrong."""
     cell_of(nb, "check-1a-5").source = "2.0"
-    cell_of(nb, "answer-1a-5").source = "tuning_card = []"
+    cell_of(nb, "answer-1a-5").source = "largest = []"
     return HONEST - {"1a.5"}
 
 
 def check_cell_twice(nb: NotebookNode) -> set[str]:
     """A second check cell of the same id after the first, with a claim."""
-    cell_of(nb, "answer-1a-5").source = "tuning_card = []"
+    cell_of(nb, "answer-1a-5").source = "largest = []"
     again = copy.deepcopy(cell_of(nb, "check-1a-5"))
     again.source, again.id = "2.0", "again"
     nb.cells.append(again)
@@ -90,7 +86,7 @@ def check_cells_swapped(nb: NotebookNode) -> set[str]:
 
 def metadata_claims_points(nb: NotebookNode) -> set[str]:
     """Answer cells that call themselves graded, a check that is worth a thousand points, and a cell nobody knows."""
-    cell_of(nb, "answer-1a-5").source = "tuning_card = []\n1000.0"
+    cell_of(nb, "answer-1a-5").source = "largest = []\n1000.0"
     cell_of(nb, "answer-1a-5").metadata.nbgrader.update(grade=True, points=1000)
     cell_of(nb, "check-1a-5").metadata.nbgrader.update(points=1000, locked=False, solution=True)
     unknown = {
@@ -136,27 +132,15 @@ FILE_ATTACKS: list[Callable[[NotebookNode], set[str]]] = [
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A course of exercise 1a without its lessons, released, whose grader has little patience."""
+def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
+    """The course of values, released, whose grader has little patience and no heap that a Spark server could have."""
     root = tmp_path_factory.mktemp("course")
-    small_course(root, "\nc.JudgeSubmission.cell_timeout = 60\nc.JudgeSubmission.wall = 150.0\n")
-    return root
-
-
-def command(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in {"LABS_GRADE_TRUSTING", "LABS_NO_SANDBOX"}
-    }
-    env |= {"LABS_TEST_SECRET": SECRET, "LABS_SCALE": "0.3"}
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=root, env=env, capture_output=True, text=True, timeout=3000
-    )
+    values_course.make(root, "\nc.JudgeSubmission.cell_timeout = 20\nc.JudgeSubmission.wall = 60.0\n")
+    return Course(root, NAME, ATTACKS, {"PYTHONPATH": str(root), "LABS_HEAP": "none"})
 
 
 @contextlib.contextmanager
-def dask_cluster() -> Iterator[str]:
+def dask_cluster(root: Path) -> Iterator[str]:
     """A scheduler and two workers with a thread each, on a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -166,8 +150,8 @@ def dask_cluster() -> Iterator[str]:
         [*dask, "scheduler", "--host", "127.0.0.1", "--port", address.split(":")[1], "--no-dashboard"],
         [*dask, "worker", address, "--nworkers=2", "--nthreads=1", "--memory-limit=0", "--no-dashboard"],
     ]
-    env = os.environ | {"LABS_SCALE": "0.3"}
-    started = [subprocess.Popen(line, env=env, start_new_session=True) for line in lines]
+    env = os.environ | {"PYTHONPATH": str(root), "LABS_HEAP": "none"}
+    started = [subprocess.Popen(line, cwd=root, env=env, start_new_session=True) for line in lines]
     try:
         yield address
     finally:
@@ -176,28 +160,9 @@ def dask_cluster() -> Iterator[str]:
             process.wait(60)
 
 
-def submit(root: Path, student: str, content: NotebookNode | bytes) -> None:
-    path = root / "submitted" / student / NAME / f"{NAME}.ipynb"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(content if isinstance(content, bytes) else nbformat.writes(content).encode())
-
-
-def with_answers(root: Path, answers: dict[str, str]) -> NotebookNode:
-    """The learner's notebook with these answers."""
-    nb = read(paths.learner_file(root, NAME))
-    for step, text in answers.items():
-        cell_of(nb, f"answer-{step.replace('.', '-')}").source = text
-    return nb
-
-
-def solved(root: Path) -> dict[str, str]:
-    nb = read(paths.solution_file(root, NAME))
-    return {step: cell_of(nb, f"answer-{step.replace('.', '-')}").source for step in STEPS}
-
-
-def honest(root: Path) -> NotebookNode:
+def honest(course: Course) -> NotebookNode:
     """A notebook with the solution's answers to HONEST, and outputs of checks as after a run."""
-    nb = with_answers(root, {step: text for step, text in solved(root).items() if step in HONEST})
+    nb = course.with_answers({step: text for step, text in course.solved().items() if step in HONEST})
     for step in STEPS:
         verdict = {
             "step": step,
@@ -212,59 +177,25 @@ def honest(root: Path) -> NotebookNode:
     return nb
 
 
-def packed() -> list[dict[str, Path]]:
-    """The attacks on single steps, put together into as few submissions as hold them."""
-    by_step = {step: [path for path in ATTACKS if path.stem.startswith(step)] for step in STEPS}
-    most = max(map(len, by_step.values()))
-    return [{step: paths[k] for step, paths in by_step.items() if k < len(paths)} for k in range(most)]
-
-
-def alone() -> list[Path]:
-    return [path for path in ATTACKS if path.stem.startswith("alone-")]
+def malformed_files(course: Course) -> dict[str, bytes]:
+    return malformed.files(paths.learner_file(course.root, NAME))
 
 
 def student_of(malformed_file: str) -> str:
     return "malformed-" + re.sub(r"\W+", "-", malformed_file)
 
 
-def stored_points(root: Path) -> dict[str, dict[str, float]]:
-    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as gradebook:
-        return {
-            submission.student_id: {
-                grade.name.removeprefix("check-").replace("-", "."): grade.score
-                for notebook in submission.notebooks
-                for grade in notebook.grades
-            }
-            for submission in gradebook.assignment_submissions(NAME)
-        }
-
-
 @pytest.fixture(scope="module")
-def graded(released: Path) -> Graded:
+def graded(course: Course) -> Graded:
     """The whole class, graded by one command."""
-    root = released
-    answers = solved(root)
-    submit(root, "solution", with_answers(root, answers))
-    untouched = with_answers(root, {})
-    untouched.cells.append(nbformat.v4.new_markdown_cell("<script>alert(1)</script> **my notes**"))
-    submit(root, "untouched", untouched)
-    for number, attacks in enumerate(packed()):
-        submit(
-            root,
-            f"packed-{number}",
-            with_answers(root, {step: path.read_text() for step, path in attacks.items()}),
-        )
-    for path in alone():
-        submit(root, path.stem, with_answers(root, {"1a.1": path.read_text(), "1a.5": answers["1a.5"]}))
+    course.submit_attackers()
     for attack in FILE_ATTACKS:
-        nb = honest(root)
+        nb = honest(course)
         attack(nb)
-        submit(root, f"file-{attack.__name__}", nb)
-    for name, content in malformed.files().items():
-        submit(root, student_of(name), content)
-    done = command(root, "grader.cli", "grade", NAME)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return Graded(root, done.stdout, stored_points(root))
+        course.submit(f"file-{attack.__name__}", nb)
+    for name, content in malformed_files(course).items():
+        course.submit(student_of(name), content)
+    return course.grade()
 
 
 def test_the_solution_gets_everything_and_an_untouched_notebook_nothing(graded: Graded) -> None:
@@ -272,94 +203,120 @@ def test_the_solution_gets_everything_and_an_untouched_notebook_nothing(graded: 
     assert set(graded.points["untouched"].values()) == {0}
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in ATTACKS if path not in alone()], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", on_steps(ATTACKS), ids=lambda path: path.stem)
 def test_an_attack_earns_what_its_honest_part_is_worth(path: Path, graded: Graded) -> None:
-    step = path.stem.split("-")[0]
-    number = next(number for number, attacks in enumerate(packed()) if attacks.get(step) == path)
-    stated = re.search(r"Earns: ([\d.]+)", path.read_text())
-    assert graded.points[f"packed-{number}"][step] == (float(stated[1]) if stated else 0)
+    assert_an_attack_earned_what_its_honest_part_is_worth(path, graded)
 
 
-@pytest.mark.parametrize("path", alone(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", alone(ATTACKS), ids=lambda path: path.stem)
 def test_a_violent_attack_earns_nothing_and_is_told_of(path: Path, graded: Graded) -> None:
-    assert graded.points[path.stem]["1a.1"] == 0
-    assert all(graded.points[path.stem][step] <= FULL[step] for step in STEPS)
-    assert path.stem in graded.printed
+    assert_a_violent_attack_earned_nothing_and_is_told_of(path, graded)
 
 
 @pytest.mark.parametrize("attack", FILE_ATTACKS, ids=lambda attack: attack.__name__)
 def test_an_attack_on_the_file_leaves_the_honest_steps(
     attack: Callable[[NotebookNode], set[str]], graded: Graded
 ) -> None:
-    kept = attack(honest(graded.root))
+    kept = attack(honest(graded.course))
     assert graded.points[f"file-{attack.__name__}"] == {
         step: FULL[step] if step in kept else 0 for step in STEPS
     }
 
 
-@pytest.mark.parametrize("name", malformed.files())
+@pytest.mark.parametrize("name", malformed.CASES)
 def test_a_malformed_file_is_named_and_has_no_points(name: str, graded: Graded) -> None:
     student = student_of(name)
     assert student not in graded.points
     said = re.search(rf"^{re.escape(student)} *\n  (.+)$", graded.printed, re.MULTILINE)
     assert said and len(said[1]) > 20, graded.printed
-    assert student in (graded.root / "build" / "grading-report" / NAME / "index.html").read_text()
+    page = graded.course.root / "build" / "grading-report" / NAME / "index.html"
+    assert student in page.read_text()
 
 
 def test_there_are_enough_attacks_and_malformed_files() -> None:
-    assert len(ATTACKS) + len(FILE_ATTACKS) >= 40
-    assert len(malformed.files()) >= 30
-    assert all(path.read_text().startswith("# ") for path in ATTACKS), "say what the attack tries"
+    everywhere = sorted((HERE / "attacks").rglob("*.py"))
+    assert len(everywhere) + len(FILE_ATTACKS) >= 40
+    assert len(malformed.CASES) >= 30
+    assert all(path.read_text().startswith("# ") for path in everywhere), "say what the attack tries"
 
 
 def test_nothing_was_seen_reached_or_left(graded: Graded) -> None:
-    notebooks = [read(path) for path in (graded.root / "autograded").rglob("*.ipynb")]
-    outputs = [str(cell.outputs) for nb in notebooks for cell in nb.cells if cell.cell_type == "code"]
-    assert any("hidden" in output for output in outputs)
-    for output in outputs:
-        assert SECRET not in output and "<script>alert" not in output
-        assert not re.search(r"SEEN (\[[^\]]|\{|\d)|CONNECTED|WROTE", output), output
-    commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    assert not [line for line in commands if "labs-attack-daemon" in line or "submission.ipynb" in line]
-    assert not Path("/tmp/stolen").exists()
+    assert_nothing_was_seen_reached_or_left(graded)
+    hidden = [
+        path for path in (graded.course.root / "autograded").rglob("*.ipynb") if "hidden" in path.read_text()
+    ]
+    assert hidden, "the attack that looks for secrets saw no process at all"
+
+
+def test_a_box_and_a_judge_that_need_no_spark_start_none(graded: Graded) -> None:
+    """A server that starts all the same ends at once, by its heap, and the report would say so."""
+    assert graded.points["solution"] == FULL
+    assert "Spark" not in graded.printed
+
+
+def test_nothing_of_a_grader_that_is_killed_goes_on(course: Course) -> None:
+    """No worker, no box, no judge: each ends with whoever began it."""
+    course.submit("sleeper", course.with_answers({"1a.1": "import time\ntime.sleep(3600)"}))
+    line = [sys.executable, "-m", "grader.cli", "grade", NAME, "--student", "sleeper"]
+    grader = psutil.Popen(line, cwd=course.root, env=os.environ | dict(course.environment))
+    while not any("ipykernel_launcher" in " ".join(part.cmdline()) for part in descendants(grader)):
+        assert grader.poll() is None
+        time.sleep(0.1)
+    inside = descendants(grader)
+    assert len(inside) > 5
+    shutil.rmtree(course.root / "submitted" / "sleeper")
+    grader.kill()
+    grader.wait()
+    assert psutil.wait_procs(inside, timeout=60)[1] == []
+
+
+def descendants(process: psutil.Process) -> list[psutil.Process]:
+    """What runs below a process and has a command line; what ends meanwhile is left out."""
+    found = []
+    for each in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if each.cmdline():
+                found.append(each)
+    return found
 
 
 def test_nothing_is_graded_twice(graded: Graded) -> None:
     """Results are kept: the second run starts no sandbox, and nbgrader's own command finds the same."""
-    results = graded.root / "build" / "grading" / NAME / "results"
+    course = graded.course
+    results = course.root / "build" / "grading" / NAME / "results"
     before = {path.name: path.stat().st_mtime_ns for path in results.glob("*.json")}
-    assert command(graded.root, "grader.cli", "grade", NAME).returncode == 0
-    done = command(graded.root, "nbgrader", "autograde", NAME, "--student", "solution", "--force")
+    assert course.command("grader.cli", "grade", NAME).returncode == 0
+    done = course.command("nbgrader", "autograde", NAME, "--student", "solution", "--force")
     assert done.returncode == 0, done.stderr
     assert {path.name: path.stat().st_mtime_ns for path in results.glob("*.json")} == before
-    assert stored_points(graded.root) == graded.points
+    assert course.stored_points() == graded.points
 
 
 def test_dask_workers_grade_too(graded: Graded) -> None:
     """A scheduler and two workers, as `dask scheduler` and `dask worker` start them: each grades, and finds the same points."""
+    course = graded.course
     students = ["solution", "untouched", "file-checks_deleted", "packed-0"]
-    results = graded.root / "build" / "grading" / NAME / "results"
+    results = course.root / "build" / "grading" / NAME / "results"
     kept = {path: path.read_bytes() for path in results.glob("*.json")}
     for path in kept:
         path.unlink()
-    with dask_cluster() as address, Client(address, timeout="60s") as client:
+    with dask_cluster(course.root) as address, Client(address, timeout="60s") as client:
         client.wait_for_workers(2, timeout=120)
         arguments = [f"--student={student}" for student in students]
-        done = command(graded.root, "grader.cli", "grade", NAME, "--dask", address, *arguments)
+        done = course.command("grader.cli", "grade", NAME, "--dask", address, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         # A lambda travels by value: the workers can't import this file.
-        assert list(client.run(lambda: batch._judges.cache_info().currsize).values()) == [1, 1]
+        assert list(client.run(lambda: judge.kept_judges.cache_info().currsize).values()) == [1, 1]
     assert len(list(results.glob("*.json"))) == len(students)
-    assert stored_points(graded.root) == graded.points
+    assert course.stored_points() == graded.points
     for path, content in kept.items():
         path.write_bytes(content)
 
 
 def test_feedback_says_what_was_expected_and_escapes_what_was_handed_in(graded: Graded) -> None:
-    done = command(graded.root, "nbgrader", "generate_feedback", NAME, "--student", "untouched")
+    root = graded.course.root
+    done = graded.course.command("nbgrader", "generate_feedback", NAME, "--student", "untouched")
     assert done.returncode == 0, done.stderr
-    page = (graded.root / "feedback" / "untouched" / NAME / f"{NAME}.html").read_text(encoding="utf-8")
-    assert "slow_stage" in page
+    page = (root / "feedback" / "untouched" / NAME / f"{NAME}.html").read_text(encoding="utf-8")
+    assert "summary" in page
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page

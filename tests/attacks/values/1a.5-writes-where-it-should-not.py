@@ -1,4 +1,4 @@
-# Tries to change the course, the data that others are judged with, and the packages that the next learner runs.
+# Tries to change the course, and the packages that the next learner runs.
 import os
 from pathlib import Path
 
@@ -6,9 +6,8 @@ import datasets
 import labs_lib
 
 for target in (
-    Path(labs_lib.__file__).parent / "optimization" / "checks" / "exercise_1a.py",
+    Path(labs_lib.__file__).parent / "values" / "checks" / "exercise_1a.py",
     Path(datasets.__file__),
-    *Path(os.environ["LABS_HOME"], "data").glob("*/_delta_log/*.json"),
     *Path(os.environ["LABS_HOME"], "jars").glob("*.jar"),
     Path("/etc/passwd"),
     Path("/usr/bin/python3"),
@@ -19,4 +18,4 @@ for target in (
         print("WROTE", target)
     except OSError as error:
         print("refused", error.errno)
-tuning_card = []
+largest = [{"place": 0, "number": 999}]

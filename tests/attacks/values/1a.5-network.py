@@ -7,4 +7,4 @@ for address in (("example.com", 80), ("1.1.1.1", 53), ("169.254.169.254", 80), (
         print("CONNECTED", address)
     except OSError as error:
         print("refused", error)
-tuning_card = [{"setting": 1}]
+largest = [{"place": 0, "number": 999}]

@@ -14,4 +14,4 @@ def forge():
 
 
 threading.Thread(target=forge, daemon=True).start()
-slow_stage = {}
+summary = {}

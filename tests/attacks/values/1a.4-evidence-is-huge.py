@@ -2,7 +2,7 @@
 import os
 from pathlib import Path
 
-folder = Path(os.environ["LABS_WORKSPACE"]) / "01_optimization" / "evidence"
+folder = Path(os.environ["LABS_WORKSPACE"]) / "01_values" / "evidence"
 with (folder / "1a.4.json").open("wb") as file:
     try:
         file.truncate(10**12)

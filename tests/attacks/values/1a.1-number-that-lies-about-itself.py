@@ -16,4 +16,4 @@ class Liar(int):
         return 140
 
 
-slow_stage = {"stage": Liar(3), "shuffle_bytes": Liar(3), "share": 10**400}
+summary = {"total": Liar(3), "share": 10**400}

@@ -12,4 +12,4 @@ if os.fork() == 0:
                 pass
         os.execvp("sh", ["sh", "-c", "while :; do sleep 1; done # labs-attack-daemon"])
     os._exit(0)
-tuning_card = None
+largest = [{"place": 0, "number": 999}]

@@ -12,4 +12,4 @@ Verdict._repr_mimebundle_ = lambda self, include=None, exclude=None: {
     },
 }
 Verdict.points = property(lambda self: 2.0, lambda self, value: None)
-slow_stage = {}
+summary = {}

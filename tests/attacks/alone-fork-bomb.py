@@ -1,8 +1,0 @@
-# Forks without end.
-import os
-
-while True:
-    try:
-        os.fork()
-    except OSError:
-        pass

@@ -12,7 +12,7 @@ def sentence(namespace: Mapping[str, Any]) -> str:
     hidden = {
         name: _origin(value)
         for name, value in namespace.items()
-        if not name.startswith("_") and name in vars(builtins) and value is not vars(builtins)[name]
+        if not name.startswith("_") and name in vars(builtins) and _inner(value) is not vars(builtins)[name]
     }
     sparks = sorted(name for name, origin in hidden.items() if origin == "pyspark")
     own = sorted(name for name, origin in hidden.items() if origin == "own")
@@ -28,6 +28,11 @@ def sentence(namespace: Mapping[str, Any]) -> str:
             f"rename {'it' if len(own) == 1 else 'them'} and run `del {', '.join(own)}`."
         )
     return " ".join(told)
+
+
+def _inner(value: Any) -> Any:
+    """What a value wraps: IPython's `open` is Python's in a wrapper."""
+    return getattr(value, "__wrapped__", value)
 
 
 def _origin(value: Any) -> str:

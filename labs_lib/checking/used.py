@@ -6,6 +6,7 @@ A notebook takes them with these rules, and the grader holds what came out of a 
 from __future__ import annotations
 
 import json
+import linecache
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from labs_lib import registry
@@ -47,13 +49,24 @@ def definition(name: str, value: Any, cells: Sequence[str]) -> dict[str, str]:
     if file and Path(file).resolve().is_relative_to(Path.cwd().resolve()) and Path(file).is_file():
         origin, source = Path(file).name, Path(file).read_text(errors="replace")
     else:
-        origin, source = "", next((cell for cell in reversed(cells) if _defines(cell, name)), "")
+        # A cell that was run without a history, as nbval runs it, is in no list; the compiler still knows what it compiled.
+        run = (*reversed(cells), _compiled_from(value))
+        origin, source = "", next((cell for cell in run if _defines(cell, name)), "")
     if not source:
         raise Unusable(
             f"`{name}` is there, but no cell that was run defines it: put its class, `def` or assignment into the answer cell, "
             "at the beginning of a line and without `%%` above, and run that."
         )
     return checked_definition(name, {"origin": origin, "source": source})
+
+
+def _compiled_from(value: Any) -> str:
+    """The cell that IPython compiled a function or class from; empty if it is neither, or of no cell."""
+    functions = (value, *(vars(value).values() if isinstance(value, type) else ()))
+    codes = (getattr(each, "__code__", None) for each in functions)
+    return next(
+        ("".join(linecache.getlines(code.co_filename)) for code in codes if isinstance(code, CodeType)), ""
+    )
 
 
 def checked_definition(name: str, captured: Any) -> dict[str, str]:

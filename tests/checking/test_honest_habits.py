@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,13 @@ def test_half_a_file_is_no_whole_number() -> None:
 
 
 def test_the_card_names_what_hides_pythons_names() -> None:
-    names: dict[str, Any] = {"rows": 3, "__name__": "x", "open": open, "range": range}
+    wrapped = functools.wraps(open)(lambda *arguments: open(*arguments))  # as IPython gives it to a notebook
+    names: dict[str, Any] = {"rows": 3, "__name__": "x", "open": wrapped, "range": range}
     assert hidden_names.sentence(names) == ""
     exec("from pyspark.sql.functions import *", names)
     told = hidden_names.sentence(names)
-    hidden = {name for name in dir(builtins) if name in names and names[name] is not getattr(builtins, name)}
+    own = {name: value for name, value in names.items() if value is not wrapped}
+    hidden = {name for name in dir(builtins) if name in own and own[name] is not getattr(builtins, name)}
     assert {"max", "min", "sum", "round", "abs", "filter", "hash"} <= hidden - {"__name__"}
     assert all(f"`{name}`" in told for name in hidden if not name.startswith("_"))
     assert "from pyspark.sql.functions" in told and "`range`" not in told

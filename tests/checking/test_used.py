@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import linecache
 import os
 import sys
 from collections.abc import Iterator
@@ -171,6 +172,19 @@ def test_the_cell_that_was_run_last_counts(lab: Lab) -> None:
     cells = [*CELLS, "double = lambda n: 3 * n"]
     assert not verdict(lab, In=cells).passed
     assert verdict(lab, In=[*cells, "if True:\n    double = lambda n: n + n", "print(double)"]).passed
+
+
+def test_a_cell_that_was_run_without_a_history_is_what_the_compiler_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As nbval runs cells."""
+    cell = "import math\n\n\nclass Sum:\n    def of(self, a, b):\n        return math.fsum([a, b])\n"
+    monkeypatch.setitem(linecache.cache, "<cell 7>", (len(cell), None, cell.splitlines(True), "<cell 7>"))
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(cell, "<cell 7>", "exec"), names)
+    assert used.definition("Sum", names["Sum"], [""])["source"] == cell
+    with pytest.raises(Unusable, match="no cell that was run defines it"):
+        used.definition("Other", names["Sum"], [""])
 
 
 def test_a_module_that_was_written_counts_as_it_stands_in_its_file(lab: Lab, here: Path) -> None:

@@ -89,7 +89,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def lab(here: Path) -> Lab:
-    return Lab("09_tiny", 7, here / "lab", "tiny")
+    return Lab("09_tiny", 7, here / "lab")
 
 
 def names(**changed: Any) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def test_nothing_there_is_no_answer(lab: Lab) -> None:
         ),
         ({"policies": [{"name": "a", "workers": 9}]}, "at [0].workers, 9 is greater than the maximum of 8"),
         ({"policies": {"name": "a"}}, "describes: {'name': 'a'} is not of type 'array'"),
-        ({"policies": [{"name": float("nan")}]}, "holds nan, which is no number"),
+        ({"policies": [{"name": float("nan")}]}, "at [0].name, None is not of type 'string'"),
         ({"policies": [{"name": object()}]}, "holds of type object, where numbers"),
         ({"policies": [{"name": "x" * 2**20}]}, "bytes as JSON; 1,048,576 is the most"),
     ],

@@ -99,7 +99,7 @@ IMPORT = "from labs_lib.patterns import CircuitOpen\n"
 def led(source: str, script: checks.Script) -> checks.Row:
     step = registry.step("2b.3")
     evidence = Evidence("2b.3", 3, {"CircuitBreaker": {"origin": "", "source": source}})
-    return checks._led(Observer(step, evidence, Lab("02_patterns", 3, Path(), "")), script)
+    return checks._led(Observer(step, evidence, Lab("02_patterns", 3, Path())), script)
 
 
 def test_a_breaker_is_seen_through_the_services_record() -> None:

@@ -157,8 +157,8 @@ def _trials(root: Path, exercise: Exercise, work: dict[int, list[str]]) -> Itera
         reader = threading.Thread(target=lambda: said.append(worker.stderr.read()), daemon=True)  # type: ignore[union-attr]
         reader.start()
         try:
-            worker.stdin.write(json.dumps(work))
-            worker.stdin.close()
+            worker.stdin.write(json.dumps(work) + "\n")
+            worker.stdin.flush()  # and stays open: its end is how the worker learns that nobody waits for it
             for line in worker.stdout:
                 row = json.loads(line)
                 yield Trial(exercise.id, row["seed"], row["answer"], row["complaint"], row["seconds"])

@@ -1,7 +1,8 @@
-"""Tries an exercise's answers in a process of its own: `python -m grader.proof.worker ROOT EXERCISE`, with work as JSON on its input.
+"""Tries an exercise's answers in a process of its own: `python -m grader.proof.worker ROOT EXERCISE`, with work as a line of JSON on its input.
 
 The work is {seed: [names of answers]}. Each trial is a line of JSON on standard output: {"seed", "answer", "complaint", "seconds"}; the
-solution is the answer "solution". What the answers themselves print goes nowhere.
+solution is the answer "solution". What the answers themselves print goes nowhere. When the input ends, whoever began this is gone, and
+the Spark server and the process end too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,6 +20,8 @@ from pathlib import Path
 from grader.course import paths
 from grader.proof.answers import answers, complaint, rehearsal
 from grader.proof.trial import SOLUTION
+from grader.rehearsal.own_server import stop_server
+from labs_lib import settings
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Exercise
 
@@ -43,6 +47,12 @@ def run(root: Path, exercise: Exercise, work: dict[int, Sequence[str]], tell: Te
             tell(seed, SOLUTION, str(error), time.monotonic() - began)
 
 
+def _end_with_input() -> None:
+    sys.stdin.read()
+    stop_server(settings.home())
+    os._exit(1)
+
+
 def main() -> None:
     root, wanted = Path(sys.argv[1]), sys.argv[2]
     out = os.fdopen(os.dup(1), "w", buffering=1)
@@ -56,7 +66,8 @@ def main() -> None:
             + "\n"
         )
 
-    work = {int(seed): names for seed, names in json.load(sys.stdin).items()}
+    work = {int(seed): names for seed, names in json.loads(sys.stdin.readline()).items()}
+    threading.Thread(target=_end_with_input, daemon=True).start()
     warnings.simplefilter("ignore")
     with (
         open(os.devnull, "w") as nowhere,

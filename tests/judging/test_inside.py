@@ -15,7 +15,7 @@ def test_a_cell_has_its_own_time_and_the_next_one_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inside.server, "ensure", lambda: None)
-    monkeypatch.setattr(inside, "WARM_UP", "")
+    monkeypatch.setattr(inside, "IMPORTS", "")
     monkeypatch.setenv("LABS_WORKSPACE", str(tmp_path))
     cells = ["import time; time.sleep(2); print('in time')", "time.sleep(600)", "print('and on')"]
     nbformat.write(new_notebook(cells=[new_code_cell(cell) for cell in cells]), tmp_path / "submission.ipynb")

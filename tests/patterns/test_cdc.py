@@ -59,7 +59,7 @@ def apply(target: str = "one", scd_type: int = 1, **others: Any) -> FlowRun:
 
 def rows_of(lab: Lab, table: str, *columns: str) -> list[tuple[Any, ...]]:
     content = delta_log.content(lab.path(table))
-    return sorted(zip(*(content[name].to_pylist() for name in columns), strict=True), key=repr)
+    return sorted(zip(*(content[name.lower()].to_pylist() for name in columns), strict=True), key=repr)
 
 
 def test_any_order_and_repetition_end_in_the_same_tables_for_both_types(lab: Lab) -> None:

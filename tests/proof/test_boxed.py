@@ -15,7 +15,8 @@ from nbformat import NotebookNode
 
 from grader.course import paths
 from grader.course.notebook import read
-from grader.proof.boxed import grade_laid, half_of, half_right, lay
+from grader.proof.boxed import grade_boxed, grade_laid, half_of, half_right, lay
+from grader.proof.draw import draw
 from labs_lib import registry
 from labs_lib.errors import LabsError
 
@@ -61,6 +62,15 @@ def test_a_half_right_notebook_that_is_misstated_is_named(text: str, tmp_path: P
     path.write_text(text)
     with pytest.raises(LabsError, match=r"01_optimization\.toml"):
         half_of(tmp_path, registry.module("01_optimization"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
+@pytest.mark.xdist_group("the drawn module")
+def test_the_drawn_module_gives_everything_half_and_nothing() -> None:
+    seed = int(os.environ["LABS_DRAW"])
+    exercises = [exercise for module in WRITTEN for exercise in module.exercises if exercise.written]
+    drawn = registry.module(draw(ROOT, WRITTEN, exercises, seed).module)
+    assert grade_boxed(ROOT, drawn, seed).problems == ()
 
 
 @pytest.mark.proof

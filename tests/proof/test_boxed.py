@@ -64,8 +64,8 @@ def test_a_half_right_notebook_that_is_misstated_is_named(text: str, tmp_path: P
         half_of(tmp_path, registry.module("01_optimization"))
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
-@pytest.mark.xdist_group("the drawn module")
 def test_the_drawn_module_gives_everything_half_and_nothing() -> None:
     seed = int(os.environ["LABS_DRAW"])
     exercises = [exercise for module in WRITTEN for exercise in module.exercises if exercise.written]

@@ -1,4 +1,7 @@
-"""A draw of the proofs, for every run of the tests: a wrong answer to each step, a right one to each exercise, one module's class."""
+"""A draw of the proofs, for every run of the tests: a wrong answer to each step, a right one to each exercise.
+
+The module that is drawn beside them goes through sandbox and judge in `make attacks`.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,268 @@
+"""The HTTP side: who asks, what the request says, one transaction around the answer, errors as the SDK maps them."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any
+
+from pydantic_core import from_json
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from labs_lib.workspace import audit, clock, identity, page, permissions, state
+from labs_lib.workspace.context import Caller, Request
+from labs_lib.workspace.core import Workspace
+from labs_lib.workspace.endpoints import Answer, Endpoint, Later, validated
+from labs_lib.workspace.errors import (
+    InvalidParameter,
+    MalformedRequest,
+    NoSuchEndpoint,
+    TooLarge,
+    Unauthenticated,
+    WorkspaceError,
+)
+
+# A service is added here, with one line. Permissions come last: what they speak of is loaded before them.
+SERVICES: tuple[ModuleType, ...] = (
+    audit,
+    clock,
+    identity,
+    permissions,
+    state,
+    page,
+)
+
+log = logging.getLogger("labs.workspace")
+
+
+def make(workspace: Workspace) -> Starlette:
+    """The application of a workspace: a route an endpoint, and a sentence for every other path."""
+    endpoints = [endpoint for service in workspace.services for endpoint in service.ENDPOINTS]
+    routes = [
+        Route(endpoint.path, _answering(workspace, endpoint), methods=[endpoint.method])
+        for endpoint in endpoints
+    ]
+    routes.append(Route("/.well-known/databricks-config", _config, methods=["GET"]))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        workspace.start()
+        yield
+        await run_in_threadpool(workspace.stop)
+
+    async def unknown(request: HttpRequest, _: Exception) -> Response:
+        about = _about(request)
+        return _refusal(NoSuchEndpoint(_no_such(request.method, request.url.path, endpoints)), about)
+
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
+
+
+async def _config(_: HttpRequest) -> Response:
+    """What the SDK asks for once, without a token."""
+    return JSONResponse({})
+
+
+def _answering(workspace: Workspace, endpoint: Endpoint) -> Callable[[HttpRequest], Any]:
+    async def answer(http: HttpRequest) -> Response:
+        request = _about(http)
+        try:
+            fields = await _fields(http, endpoint)
+            answered = await run_in_threadpool(_answer, workspace, endpoint, _token(http), fields, request)
+        except WorkspaceError as error:
+            response = _refusal(error, request)
+        except Exception:
+            log.exception("request %s: %s %s", request.id, endpoint.method, endpoint.path)
+            response = _error(
+                500,
+                "INTERNAL_ERROR",
+                f"The workspace failed at this request, which is a fault of its own; its log says why under {request.id}.",
+                request,
+            )
+        else:
+            response = answered if isinstance(answered, Response) else JSONResponse(answered or {})
+        response.headers["x-request-id"] = request.id
+        response.headers["x-databricks-org-id"] = workspace.id
+        return response
+
+    return answer
+
+
+def _answer(
+    workspace: Workspace, endpoint: Endpoint, token: str | None, fields: Mapping[str, Any], request: Request
+) -> Mapping[str, Any] | Response | None:
+    """What an endpoint answers, in one transaction. A refusal is rolled back and told to the audit log in a transaction of its own."""
+    workspace.settle()
+    caller: Caller | None = None
+    try:
+        if not endpoint.anonymous:
+            caller = _caller(workspace, token)
+        with workspace.transaction(caller or Caller("", ""), request) as ctx:
+            answered: Answer = endpoint.handle(ctx, validated(endpoint.model, fields))
+            if endpoint.audit and caller:
+                told = {name: value for name, value in fields.items() if name not in endpoint.hidden}
+                audit.write(ctx.db, ctx.now, caller.user_name, endpoint.audit, told, request)
+        return answered.finish() if isinstance(answered, Later) else answered
+    except (OverflowError, UnicodeEncodeError) as error:
+        refused: WorkspaceError = InvalidParameter(f"A value can't be kept: {error}.")
+        refused.__cause__ = error
+    except WorkspaceError as error:
+        refused = error
+    _denied(workspace, endpoint, caller, token, fields, request, refused)
+    raise refused
+
+
+def _caller(workspace: Workspace, token: str | None) -> Caller:
+    if token is None:
+        raise Unauthenticated("There is no token; send the header Authorization: Bearer <token>.")
+    with workspace.transaction() as ctx:
+        return identity.caller_of(ctx.db, ctx.now, token)
+
+
+def _denied(
+    workspace: Workspace,
+    endpoint: Endpoint,
+    caller: Caller | None,
+    token: str | None,
+    fields: Mapping[str, Any],
+    request: Request,
+    error: WorkspaceError,
+) -> None:
+    """An audit row for a refusal: of the action, or of the token."""
+    with workspace.transaction() as ctx:
+        if caller is None:
+            owner = identity.owner_of(ctx.db, token) if token else None
+            told: Mapping[str, Any] = {"path": endpoint.path}
+            audit.write(
+                ctx.db, ctx.now, owner, ("accounts", "tokenLogin"), told, request, error.status, error.message
+            )
+        elif endpoint.audit:
+            told = {name: value for name, value in fields.items() if name not in endpoint.hidden}
+            audit.write(
+                ctx.db, ctx.now, caller.user_name, endpoint.audit, told, request, error.status, error.message
+            )
+
+
+def _about(http: HttpRequest) -> Request:
+    return Request(
+        secrets.token_hex(16),
+        http.client.host if http.client else "",
+        http.headers.get("user-agent", "")[:300],
+    )
+
+
+def _token(http: HttpRequest) -> str | None:
+    """The bearer token; a browser, which can't send one by itself, keeps it in a cookie that the page sets."""
+    scheme, _, token = http.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return http.cookies.get(page.COOKIE) if http.url.path.startswith(page.PATH) else None
+
+
+async def _fields(http: HttpRequest, endpoint: Endpoint) -> dict[str, Any]:
+    """The request's fields: path, query, body; the path's count most."""
+    kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body: dict[str, Any] = {}
+    if kind == "multipart/form-data":
+        body = await _form(http, await _body(http, endpoint.max_body))
+    elif raw := await _body(http, endpoint.max_body):
+        body = {"contents": raw} if kind == "application/octet-stream" else _object(raw)
+    query: dict[str, Any] = {}
+    for name in http.query_params:
+        values = http.query_params.getlist(name)
+        listed = _is_list(endpoint, name)
+        query[name] = values if listed else values[-1]
+    return body | query | dict(http.path_params)
+
+
+def _is_list(endpoint: Endpoint, name: str) -> bool:
+    """Whether a query parameter may come several times, as the SDK sends lists."""
+    for known, field in endpoint.model.model_fields.items():
+        if name in (known, field.alias):
+            return "list" in str(field.annotation)
+    return False
+
+
+async def _body(http: HttpRequest, most: int) -> bytes:
+    """The body, read no further than it may go."""
+    parts, size = [], 0
+    async for part in http.stream():
+        size += len(part)
+        if size > most:
+            raise TooLarge(
+                f"The body is larger than {most:,} bytes, which is the most that {http.url.path} takes."
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        found = from_json(raw, allow_inf_nan=False)
+    except ValueError as error:
+        raise MalformedRequest(f"The body is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise MalformedRequest(f"The body is a JSON {type(found).__name__}; it has to be an object.")
+    return found
+
+
+async def _form(http: HttpRequest, raw: bytes) -> dict[str, Any]:
+    """A form's fields as text, and its files as bytes."""
+
+    async def again() -> dict[str, Any]:
+        return {"type": "http.request", "body": raw, "more_body": False}
+
+    try:
+        async with HttpRequest(http.scope, again).form() as form:
+            return {
+                name: await value.read() if isinstance(value, UploadFile) else value
+                for name, value in form.items()
+            }
+    except Exception as error:  # the parser has kinds of its own
+        raise MalformedRequest(f"The body is no form: {getattr(error, 'detail', error)}.") from None
+
+
+def _refusal(error: WorkspaceError, request: Request) -> Response:
+    return _error(error.status, error.error_code, error.message, request)
+
+
+def _error(status: int, code: str, message: str, request: Request) -> Response:
+    details = [
+        {"@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": request.id, "serving_data": ""}
+    ]
+    return JSONResponse({"error_code": code, "message": message, "details": details}, status)
+
+
+def _no_such(method: str, path: str, endpoints: list[Endpoint]) -> str:
+    """A sentence for a path that is not there: what the workspace has that is like it."""
+    same = sorted({endpoint.method for endpoint in endpoints if _pattern(endpoint).fullmatch(path)})
+    if same:
+        return f"{path[:200]} takes {', '.join(same)} and not {method}."
+    service = re.match(r"/api/[\d.]+/(preview/scim/v2|[^/]+)", path)
+    kin = [
+        e
+        for e in endpoints
+        if service and re.match(r"/api/[\d.]+/" + re.escape(service[1]) + "(/|$)", e.path)
+    ]
+    if kin:
+        there = ", ".join(dict.fromkeys(f"{e.method} {e.path}" for e in kin))
+        return f"There is no {method} {path[:200]} in this workspace; of {service[1] if service else ''} it has {there}."
+    names = sorted({e.path.split("/")[3] for e in endpoints if e.path.startswith("/api/2")})
+    near = get_close_matches(service[1] if service else path, names, 3, 0.6)
+    return (
+        f"There is no {method} {path[:200]} in this workspace, which has of the REST interface what the course needs: {', '.join(names)}"
+        + (f"; did you mean {' or '.join(near)}?" if near else ".")
+    )
+
+
+def _pattern(endpoint: Endpoint) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{(\w+)(:path)?\\\}", r"[^/]+", re.escape(endpoint.path)))

@@ -1,0 +1,37 @@
+"""Who there is: users, groups, service principals, as SCIM has them, and the tokens that they show."""
+
+from labs_lib.workspace.identity import principals, scim, tokens
+from labs_lib.workspace.identity.principals import (
+    LEARNER,
+    application_id_of,
+    groups_of,
+    id_of,
+    members,
+    named,
+    require_admin,
+)
+from labs_lib.workspace.identity.state import export, load
+from labs_lib.workspace.identity.tokens import adopt, as_user, caller_of, owner_of
+
+__all__ = [
+    "ENDPOINTS",
+    "LEARNER",
+    "SCHEMA",
+    "adopt",
+    "application_id_of",
+    "as_user",
+    "caller_of",
+    "export",
+    "groups_of",
+    "id_of",
+    "load",
+    "members",
+    "named",
+    "owner_of",
+    "prepare",
+    "require_admin",
+]
+
+SCHEMA = principals.SCHEMA + tokens.SCHEMA
+ENDPOINTS = (*scim.ENDPOINTS, *tokens.ENDPOINTS)
+prepare = principals.prepare

@@ -1,0 +1,221 @@
+"""Users, groups and service principals in the store, and who is in which group by way of which other."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from labs_lib.workspace import store
+from labs_lib.workspace.context import Context
+from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, NotFound, PermissionDenied
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS principals (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE, active INTEGER NOT NULL, body TEXT NOT NULL,
+    UNIQUE (kind, name)
+);
+CREATE TABLE IF NOT EXISTS members (
+    group_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE, member_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE,
+    PRIMARY KEY (group_id, member_id)
+);
+CREATE INDEX IF NOT EXISTS members_by_member ON members (member_id);
+"""
+
+Kind = Literal["User", "Group", "ServicePrincipal"]
+WORDS: dict[Kind, str] = {"User": "user", "Group": "group", "ServicePrincipal": "service principal"}
+LEARNER = "learner@example.com"  # the workspace's first admin
+ADMINS, EVERYBODY = "admins", "users"
+
+ABOVE = """
+WITH RECURSIVE above(id) AS (SELECT group_id FROM members WHERE member_id = ?
+    UNION SELECT group_id FROM members JOIN above ON member_id = above.id)
+SELECT principals.* FROM above JOIN principals USING (id) ORDER BY CAST(id AS INTEGER)
+"""
+BELOW = """
+WITH RECURSIVE below(id) AS (SELECT member_id FROM members WHERE group_id = ?
+    UNION SELECT member_id FROM members JOIN below ON group_id = below.id)
+SELECT principals.* FROM below JOIN principals USING (id) ORDER BY CAST(id AS INTEGER)
+"""
+
+
+@dataclass
+class Principal:
+    """`name` is a user's address, a group's name, or a service principal's application id; `body` is the rest, in SCIM's words."""
+
+    id: str
+    kind: Kind
+    name: str
+    active: bool = True
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+def prepare(ctx: Context) -> None:
+    """Have the learner as admin, and the two groups that every workspace has."""
+    if find(ctx.db, "Group", ADMINS) is None:
+        admins, _, learner = (
+            add(ctx.db, kind, name)
+            for kind, name in (("Group", ADMINS), ("Group", EVERYBODY), ("User", LEARNER))
+        )
+        learner.body = {"displayName": "Learner"}
+        save(ctx.db, learner)
+        set_members(ctx.db, admins, [learner.id])
+
+
+def add(db: sqlite3.Connection, kind: Any, name: str) -> Principal:
+    """A new principal. Raises AlreadyExists if there is one of that kind and name."""
+    if find(db, kind, name):
+        raise AlreadyExists(f"There is a {WORDS[kind]} {name!r} already.")
+    found = Principal(str(store.next_id(db, "principal")), kind, name)
+    db.execute("INSERT INTO principals VALUES (?, ?, ?, 1, '{}')", (found.id, kind, name))
+    return found
+
+
+def save(db: sqlite3.Connection, found: Principal) -> None:
+    """Keep what was changed. Raises AlreadyExists if another of that kind has the name."""
+    other = find(db, found.kind, found.name)
+    if other and other.id != found.id:
+        raise AlreadyExists(f"There is a {WORDS[found.kind]} {found.name!r} already.")
+    db.execute(
+        "UPDATE principals SET name = ?, active = ?, body = ? WHERE id = ?",
+        (found.name, found.active, json.dumps(found.body), found.id),
+    )
+
+
+def remove(db: sqlite3.Connection, found: Principal) -> None:
+    """Remove a principal, out of all groups too. Raises InvalidParameter for the groups that every workspace has."""
+    if found.kind == "Group" and found.name in (ADMINS, EVERYBODY):
+        raise InvalidParameter(f"The group {found.name!r} belongs to the workspace and can't be deleted.")
+    db.execute("DELETE FROM principals WHERE id = ?", (found.id,))
+    require_an_admin(db)
+
+
+def get(db: sqlite3.Connection, kind: Kind, id: str) -> Principal:
+    """The principal of that kind and id. Raises NotFound."""
+    row = db.execute("SELECT * FROM principals WHERE id = ? AND kind = ?", (id, kind)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no {WORDS[kind]} with the id {id!r}.")
+    return _read(row)
+
+
+def find(db: sqlite3.Connection, kind: Kind, name: str) -> Principal | None:
+    """The principal of that kind and name, in whatever case of letters."""
+    row = db.execute("SELECT * FROM principals WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+    return _read(row) if row else None
+
+
+def every(db: sqlite3.Connection, kind: Kind) -> list[Principal]:
+    """All of a kind, in the order in which they came."""
+    rows = db.execute("SELECT * FROM principals WHERE kind = ? ORDER BY CAST(id AS INTEGER)", (kind,))
+    return [_read(row) for row in rows]
+
+
+def direct_members(db: sqlite3.Connection, group: Principal) -> list[Principal]:
+    """Those who are in a group themselves; all users in `users`."""
+    if group.name == EVERYBODY:
+        return every(db, "User")
+    rows = db.execute(
+        "SELECT principals.* FROM members JOIN principals ON id = member_id WHERE group_id = ? ORDER BY CAST(id AS INTEGER)",
+        (group.id,),
+    )
+    return [_read(row) for row in rows]
+
+
+def direct_groups(db: sqlite3.Connection, member: Principal) -> list[Principal]:
+    """The groups that somebody is in himself, but for `users`."""
+    rows = db.execute(
+        "SELECT principals.* FROM members JOIN principals ON id = group_id WHERE member_id = ? ORDER BY CAST(id AS INTEGER)",
+        (member.id,),
+    )
+    return [_read(row) for row in rows]
+
+
+def groups_above(db: sqlite3.Connection, id: str) -> list[Principal]:
+    """The groups that a principal is in, directly or by way of others, but for `users`."""
+    return [_read(row) for row in db.execute(ABOVE, (id,))]
+
+
+def set_members(db: sqlite3.Connection, group: Principal, ids: list[str]) -> None:
+    """Have exactly these in a group. Raises InvalidParameter for ids of nobody, for circles, and if no admin were left."""
+    if group.name == EVERYBODY:
+        raise InvalidParameter(f"Everybody is in the group {EVERYBODY!r}; its members can't be set.")
+    above = {group.id, *(each.id for each in groups_above(db, group.id))}
+    for id in ids:
+        row = db.execute("SELECT * FROM principals WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise InvalidParameter(
+                f"The group {group.name!r} can't have the member {id!r}: nobody has that id."
+            )
+        if id in above:
+            raise InvalidParameter(
+                f"The group {group.name!r} can't have {row['name']!r} as a member: that group is, or holds, the group itself."
+            )
+        if row["kind"] == "Group" and row["name"] in (ADMINS, EVERYBODY):
+            raise InvalidParameter(f"The group {row['name']!r} can't be in another group.")
+    db.execute("DELETE FROM members WHERE group_id = ?", (group.id,))
+    db.executemany("INSERT INTO members VALUES (?, ?)", [(group.id, id) for id in dict.fromkeys(ids)])
+    require_an_admin(db)
+
+
+def require_an_admin(db: sqlite3.Connection) -> None:
+    """Raise InvalidParameter if no active user is left in `admins`: nobody could mend that."""
+    admins = find(db, "Group", ADMINS)
+    if admins and not any(row["kind"] == "User" and row["active"] for row in db.execute(BELOW, (admins.id,))):
+        raise InvalidParameter(f"The group {ADMINS!r} has to keep at least one active user.")
+
+
+def require_admin(ctx: Context, what: str) -> None:
+    """Raise PermissionDenied, "Only an admin `what`.", unless the caller is one."""
+    if not ctx.caller.is_admin:
+        raise PermissionDenied(f"Only an admin {what}; {ctx.caller.user_name} is none.")
+
+
+def named(ctx: Context, name: str) -> Principal | None:
+    """The user of that address, or the service principal of that application id."""
+    return find(ctx.db, "User", name) or find(ctx.db, "ServicePrincipal", name)
+
+
+def id_of(ctx: Context, kind: Kind, name: str) -> str:
+    """The id of a principal. Raises NotFound."""
+    found = find(ctx.db, kind, name)
+    if found is None:
+        raise NotFound(f"There is no {WORDS[kind]} {name!r}.")
+    return found.id
+
+
+def application_id_of(ctx: Context, display_name: str) -> str | None:
+    """The application id of the service principal that is shown under that name."""
+    shown = [
+        each for each in every(ctx.db, "ServicePrincipal") if each.body.get("displayName") == display_name
+    ]
+    return shown[0].name if shown else None
+
+
+def members(ctx: Context, group: str) -> frozenset[str]:
+    """Names of all active users and service principals in a group, by way of other groups too. Raises NotFound."""
+    found = find(ctx.db, "Group", group)
+    if found is None:
+        raise NotFound(f"There is no group {group!r}.")
+    if found.name == EVERYBODY:
+        return frozenset(each.name for each in every(ctx.db, "User") if each.active)
+    rows = ctx.db.execute(BELOW, (found.id,))
+    return frozenset(row["name"] for row in rows if row["kind"] != "Group" and row["active"])
+
+
+def groups_of(ctx: Context, name: str) -> frozenset[str]:
+    """Names of all groups that a user or service principal is in, by way of others too. Raises NotFound."""
+    found = named(ctx, name)
+    if found is None:
+        raise NotFound(f"There is no user or service principal {name!r}.")
+    return all_groups(ctx.db, found)
+
+
+def all_groups(db: sqlite3.Connection, found: Principal) -> frozenset[str]:
+    """As `groups_of`; users are in `users` without being put there."""
+    everybody = {EVERYBODY} if found.kind == "User" else set()
+    return frozenset({each.name for each in groups_above(db, found.id)} | everybody)
+
+
+def _read(row: sqlite3.Row) -> Principal:
+    return Principal(row["id"], row["kind"], row["name"], bool(row["active"]), json.loads(row["body"]))

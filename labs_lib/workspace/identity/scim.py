@@ -1,0 +1,267 @@
+"""SCIM 2.0 on users, groups and service principals: anybody may look, admins change."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from labs_lib.workspace.context import Context
+from labs_lib.workspace.endpoints import Endpoint, Model, Name, Text, validated
+from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.identity import principals
+from labs_lib.workspace.identity.patch import Operation, patched, selecting
+from labs_lib.workspace.identity.principals import Kind, Principal
+
+BASE = "/api/2.0/preview/scim/v2"
+LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+PAGE = 10_000  # as on Databricks: the largest count, and what is given without one
+SCHEMAS = {
+    "User": "urn:ietf:params:scim:schemas:core:2.0:User",
+    "Group": "urn:ietf:params:scim:schemas:core:2.0:Group",
+    "ServicePrincipal": "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal",
+}
+Address = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"""^[^\s\x00-\x1f\x7f'"`\\/@]+@[^\s\x00-\x1f\x7f'"`\\/@]+$""",
+        max_length=255,
+        strip_whitespace=True,
+    ),
+]
+Uuid = Annotated[
+    str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)
+]
+
+
+class Value(Model):
+    """An entry of a list such as members, entitlements or emails."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    value: Text
+    display: Text | None = None
+    type: Text | None = None
+    primary: bool | None = None
+
+
+class Names(Model):
+    givenName: Text | None = None
+    familyName: Text | None = None
+
+
+class Common(Model):
+    """What may be said of any of them."""
+
+    id: str | None = None
+    displayName: Name | None = None
+    externalId: Text | None = None
+    entitlements: list[Value] = []
+    roles: list[Value] = []
+
+
+class User(Common):
+    userName: Address
+    active: bool = True
+    name: Names | None = None
+    emails: list[Value] = []
+
+
+class Group(Common):
+    displayName: Name
+    members: list[Value] = []
+
+
+class ServicePrincipal(Common):
+    displayName: Name
+    applicationId: Uuid = Field(default_factory=lambda: str(uuid.uuid4()))
+    active: bool = True
+
+
+class Which(Model):
+    id: str
+
+
+class Patching(Model):
+    id: str
+    Operations: list[Operation]
+
+
+class Listing(Model):
+    filter: str | None = None
+    startIndex: Annotated[int, Field(ge=1)] = 1
+    count: Annotated[int, Field(ge=0)] = PAGE
+    sortBy: str | None = None
+    sortOrder: Annotated[str, StringConstraints(pattern="^(ascending|descending)$")] = "ascending"
+    attributes: str | None = None
+    excludedAttributes: str | None = None
+
+
+class One(Which):
+    attributes: str | None = None
+    excludedAttributes: str | None = None
+
+
+MODELS: dict[Kind, type[Common]] = {"User": User, "Group": Group, "ServicePrincipal": ServicePrincipal}
+NAMES: dict[Kind, str] = {"User": "userName", "Group": "displayName", "ServicePrincipal": "applicationId"}
+AUDIT = {"User": "User", "Group": "Group", "ServicePrincipal": "ServicePrincipal"}
+
+
+def shown(ctx: Context, found: Principal) -> dict[str, Any]:
+    """A principal in SCIM's words."""
+    answer: dict[str, Any] = {
+        "schemas": [SCHEMAS[found.kind]],
+        "id": found.id,
+        **found.body,
+        NAMES[found.kind]: found.name,
+        "groups": [
+            {"value": group.id, "display": group.name, "type": "direct", "$ref": f"Groups/{group.id}"}
+            for group in principals.direct_groups(ctx.db, found)
+        ],
+    }
+    if found.kind == "Group":
+        answer["members"] = [
+            {
+                "value": each.id,
+                "display": each.body.get("displayName") or each.name,
+                "$ref": f"{each.kind}s/{each.id}",
+            }
+            for each in principals.direct_members(ctx.db, found)
+        ]
+        answer["meta"] = {"resourceType": "WorkspaceGroup"}
+    else:
+        answer["active"] = found.active
+    if found.kind == "User":
+        answer.setdefault("displayName", found.name)
+        answer.setdefault("emails", [{"value": found.name, "type": "work", "primary": True}])
+    return answer
+
+
+def create(ctx: Context, kind: Kind, wanted: Common) -> Principal:
+    """A new principal as told. Raises AlreadyExists, InvalidParameter."""
+    found = principals.add(ctx.db, kind, getattr(wanted, NAMES[kind]))
+    write(ctx, found, wanted)
+    return found
+
+
+def write(ctx: Context, found: Principal, wanted: Common) -> None:
+    """Have a principal be as told. A user's address and a service principal's application id stay what they are."""
+    told = wanted.model_dump(exclude_none=True, exclude_unset=True)
+    name = getattr(wanted, NAMES[found.kind])
+    if found.kind != "Group" and name.lower() != found.name.lower():
+        raise InvalidParameter(
+            f"{NAMES[found.kind]} of {found.name} can't become {name!r}: it stays what it was made with."
+        )
+    if (
+        found.kind == "Group"
+        and name != found.name
+        and found.name in (principals.ADMINS, principals.EVERYBODY)
+    ):
+        raise InvalidParameter(f"The group {found.name!r} belongs to the workspace and can't be renamed.")
+    members = told.pop("members", None)
+    found.name = name
+    found.active = told.pop("active", True)
+    found.body = {key: value for key, value in told.items() if key not in ("id", NAMES[found.kind])}
+    principals.save(ctx.db, found)
+    if members is not None and found.name != principals.EVERYBODY:
+        principals.set_members(ctx.db, found, [each["value"] for each in members])
+    principals.require_an_admin(ctx.db)
+
+
+def _create(kind: Kind, ctx: Context, wanted: Common) -> dict[str, Any]:
+    principals.require_admin(ctx, f"creates {principals.WORDS[kind]}s")
+    return shown(ctx, create(ctx, kind, wanted))
+
+
+def _get(kind: Kind, ctx: Context, wanted: One) -> dict[str, Any]:
+    return _picked(
+        shown(ctx, principals.get(ctx.db, kind, wanted.id)), wanted.attributes, wanted.excludedAttributes
+    )
+
+
+def _list(kind: Kind, ctx: Context, wanted: Listing) -> dict[str, Any]:
+    found = [shown(ctx, each) for each in principals.every(ctx.db, kind)]
+    if wanted.filter:
+        found = list(filter(selecting(wanted.filter), found))
+    if by := wanted.sortBy:
+        found.sort(key=lambda each: str(each.get(by, "")).lower(), reverse=wanted.sortOrder == "descending")
+    part = found[wanted.startIndex - 1 :][: min(wanted.count, PAGE)]
+    return {
+        "schemas": [LIST],
+        "totalResults": len(found),
+        "startIndex": wanted.startIndex,
+        "itemsPerPage": len(part),
+        "Resources": [_picked(each, wanted.attributes, wanted.excludedAttributes) for each in part],
+    }
+
+
+def _replace(kind: Kind, ctx: Context, wanted: Common) -> dict[str, Any]:
+    principals.require_admin(ctx, f"changes {principals.WORDS[kind]}s")
+    found = principals.get(ctx.db, kind, wanted.id or "")
+    if kind == "Group" and "members" not in wanted.model_fields_set and found.name != principals.EVERYBODY:
+        principals.set_members(ctx.db, found, [])
+    write(ctx, found, wanted)
+    return shown(ctx, found)
+
+
+def _patch(kind: Kind, ctx: Context, wanted: Patching) -> dict[str, Any]:
+    principals.require_admin(ctx, f"changes {principals.WORDS[kind]}s")
+    found = principals.get(ctx.db, kind, wanted.id)
+    before = shown(ctx, found)
+    after = patched(before, wanted.Operations)
+    if kind == "Group" and found.name == principals.EVERYBODY and after["members"] != before["members"]:
+        raise InvalidParameter(f"Everybody is in the group {found.name!r}; its members can't be changed.")
+    model = validated(
+        MODELS[kind], {key: value for key, value in after.items() if key not in ("groups", "schemas", "meta")}
+    )
+    write(ctx, found, model)  # type: ignore[arg-type]
+    return shown(ctx, found)
+
+
+def _delete(kind: Kind, ctx: Context, wanted: Which) -> None:
+    principals.require_admin(ctx, f"deletes {principals.WORDS[kind]}s")
+    principals.remove(ctx.db, principals.get(ctx.db, kind, wanted.id))
+
+
+def _me(ctx: Context, _: Model) -> dict[str, Any]:
+    found = principals.named(ctx, ctx.caller.user_name)
+    assert found is not None
+    if (
+        found.kind == "ServicePrincipal"
+    ):  # as on Databricks: /Me names a service principal by its application id
+        return shown(ctx, found) | {"userName": found.name}
+    return shown(ctx, found)
+
+
+def _picked(answer: dict[str, Any], attributes: str | None, excluded: str | None) -> dict[str, Any]:
+    if attributes:
+        kept = {name.strip().partition(".")[0] for name in attributes.split(",")} | {"id", "schemas"}
+        return {key: value for key, value in answer.items() if key in kept}
+    left = {name.strip() for name in (excluded or "").split(",")}
+    return {key: value for key, value in answer.items() if key not in left}
+
+
+def _of(kind: Kind) -> tuple[Endpoint, ...]:
+    def bound(handle: Callable[..., Any]) -> Callable[..., Any]:
+        return partial(handle, kind)
+
+    path, word = f"{BASE}/{kind}s", AUDIT[kind]
+    return (
+        Endpoint("GET", path, bound(_list), Listing),
+        Endpoint(
+            "POST",
+            path,
+            bound(_create),
+            MODELS[kind],
+            ("accounts", f"add{word}" if kind != "Group" else "createGroup"),
+        ),
+        Endpoint("GET", f"{path}/{{id}}", bound(_get), One),
+        Endpoint("PUT", f"{path}/{{id}}", bound(_replace), MODELS[kind], ("accounts", f"update{word}")),
+        Endpoint("PATCH", f"{path}/{{id}}", bound(_patch), Patching, ("accounts", f"update{word}")),
+        Endpoint("DELETE", f"{path}/{{id}}", bound(_delete), Which, ("accounts", f"remove{word}")),
+    )
+
+
+ENDPOINTS = (*_of("User"), *_of("Group"), *_of("ServicePrincipal"), Endpoint("GET", f"{BASE}/Me", _me))

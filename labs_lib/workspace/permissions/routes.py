@@ -1,0 +1,201 @@
+"""The permissions interface: look at an object's list, set it, add to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, model_validator
+
+from labs_lib.workspace import identity
+from labs_lib.workspace.context import Context
+from labs_lib.workspace.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.permissions import lists
+from labs_lib.workspace.permissions.lists import OWNER, Grant
+
+FIELDS = {"User": "user_name", "Group": "group_name", "ServicePrincipal": "service_principal_name"}
+
+
+class Entry(Model):
+    """One principal and a level."""
+
+    permission_level: str
+    user_name: str | None = None
+    group_name: str | None = None
+    service_principal_name: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Entry:
+        if sum(getattr(self, field) is not None for field in FIELDS.values()) != 1:
+            raise ValueError(f"exactly one of {', '.join(FIELDS.values())} has to be given")
+        return self
+
+    @property
+    def principal(self) -> tuple[str, str]:
+        return next(
+            (kind, name) for kind, field in FIELDS.items() if (name := getattr(self, field)) is not None
+        )
+
+
+class Which(Model):
+    object_type: str
+    object_id: str
+
+
+class Change(Which):
+    access_control_list: list[Entry] = []
+
+
+def _get(ctx: Context, wanted: Which) -> dict[str, Any]:
+    own = lists.known(ctx, wanted.object_type, wanted.object_id)
+    lists.require(ctx, wanted.object_type, wanted.object_id, own.levels[0])
+    return shown(ctx, wanted.object_type, wanted.object_id)
+
+
+def _levels(ctx: Context, wanted: Which) -> dict[str, Any]:
+    own = lists.known(ctx, wanted.object_type, wanted.object_id)
+    return {
+        "permission_levels": [
+            {"permission_level": level, "description": _describe(level)} for level in own.levels
+        ]
+    }
+
+
+def _set(ctx: Context, wanted: Change) -> dict[str, Any]:
+    own = _managed(ctx, wanted)
+    owners = [grant for grant in _own(ctx, wanted) if grant.level == OWNER]
+    lists.forget(ctx, wanted.object_type, wanted.object_id)
+    if OWNER in own.levels and not any(
+        entry.permission_level == OWNER for entry in wanted.access_control_list
+    ):
+        for owner in owners:  # an object keeps its owner unless another is named
+            lists.put(ctx, wanted.object_type, wanted.object_id, owner.kind, owner.principal, OWNER)
+    return _add(ctx, wanted)
+
+
+def _update(ctx: Context, wanted: Change) -> dict[str, Any]:
+    _managed(ctx, wanted)
+    return _add(ctx, wanted)
+
+
+def _managed(ctx: Context, wanted: Change) -> lists.ObjectType:
+    own = lists.known(ctx, wanted.object_type, wanted.object_id)
+    lists.require(ctx, wanted.object_type, wanted.object_id, own.manage)
+    return own
+
+
+def _add(ctx: Context, wanted: Change) -> dict[str, Any]:
+    for entry in wanted.access_control_list:
+        check(ctx, wanted.object_type, entry)
+        kind, name = entry.principal
+        if entry.permission_level == OWNER:
+            ctx.db.execute(
+                "DELETE FROM grants WHERE object_type = ? AND object_id = ? AND level = ?",
+                (wanted.object_type, wanted.object_id, OWNER),
+            )
+        lists.put(ctx, wanted.object_type, wanted.object_id, kind, name, entry.permission_level)
+    if OWNER in lists.type_named(wanted.object_type).levels and not any(
+        g.level == OWNER for g in _own(ctx, wanted)
+    ):
+        raise InvalidParameter(
+            f"{wanted.object_type}/{wanted.object_id} would be left without an owner; name one with {OWNER}."
+        )
+    return shown(ctx, wanted.object_type, wanted.object_id)
+
+
+def check(ctx: Context, object_type: str, entry: Entry) -> None:
+    """Raise InvalidParameter if the level is none of the type's or the group is to own; NotFound if nobody has the name."""
+    own = lists.type_named(object_type)
+    kind, name = entry.principal
+    if entry.permission_level not in own.levels:
+        raise InvalidParameter(
+            f"permission_level is {entry.permission_level!r}, which {object_type} don't have; they have {', '.join(own.levels)}."
+        )
+    if entry.permission_level == OWNER and kind == "Group":
+        raise InvalidParameter(
+            f"The group {name!r} can't have {OWNER}: an owner is a user or a service principal."
+        )
+    identity.id_of(ctx, kind, name)  # type: ignore[arg-type]
+
+
+def _own(ctx: Context, wanted: Which) -> list[Grant]:
+    here = (wanted.object_type, wanted.object_id)
+    return [grant for grant in lists.grants(ctx, *here) if grant.at == here]
+
+
+def shown(ctx: Context, object_type: str, object_id: str) -> dict[str, Any]:
+    """An object's list with what is inherited, and from where."""
+    entries: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for grant in lists.grants(ctx, object_type, object_id):
+        permission: dict[str, Any] = {
+            "permission_level": grant.level,
+            "inherited": grant.at != (object_type, object_id),
+        }
+        if permission["inherited"]:
+            permission["inherited_from_object"] = [f"/{grant.at[0]}/{grant.at[1]}"]
+        entries.setdefault((grant.kind, grant.principal), []).append(permission)
+    admins = {
+        "permission_level": lists.type_named(object_type).manage,
+        "inherited": True,
+        "inherited_from_object": [f"/{object_type}/"],
+    }
+    entries.setdefault(("Group", "admins"), []).append(admins)
+    return {
+        "object_id": f"/{object_type}/{object_id}",
+        "object_type": object_type.rstrip("s"),
+        "access_control_list": [
+            {FIELDS[kind]: name, "all_permissions": held} for (kind, name), held in entries.items()
+        ],
+    }
+
+
+def _describe(level: str) -> str:
+    return f"{level.replace('_', ' ').capitalize()}, and what weaker levels allow."
+
+
+class GrantState(Entry):
+    model_config = ConfigDict(extra="forbid")
+    object_type: str
+    object_id: str
+
+
+class State(Model):
+    model_config = ConfigDict(extra="forbid")
+    grants: list[GrantState] = []
+
+
+def export(ctx: Context) -> dict[str, Any]:
+    """All entries of all objects."""
+    rows = ctx.db.execute("SELECT * FROM grants ORDER BY object_type, object_id, principal_kind, principal")
+    return {
+        "grants": [
+            {
+                "object_type": row["object_type"],
+                "object_id": row["object_id"],
+                FIELDS[row["principal_kind"]]: row["principal"],
+                "permission_level": row["level"],
+            }
+            for row in rows
+        ]
+    }
+
+
+def load(ctx: Context, state: dict[str, Any]) -> None:
+    """Have exactly these entries; the objects are loaded before. Raises InvalidParameter, NotFound."""
+    told = validated(State, state)
+    assert isinstance(told, State)
+    ctx.db.execute("DELETE FROM grants")
+    for each in told.grants:
+        lists.known(ctx, each.object_type, each.object_id)
+        check(ctx, each.object_type, each)
+        lists.put(ctx, each.object_type, each.object_id, *each.principal, each.permission_level)
+
+
+PATH = "/api/2.0/permissions/{object_type}/{object_id}"
+CHANGED = ("accounts", "changePermissions")
+ENDPOINTS = (
+    Endpoint("GET", PATH, _get, Which),
+    Endpoint("GET", f"{PATH}/permissionLevels", _levels, Which),
+    Endpoint("PUT", PATH, _set, Change, CHANGED),
+    Endpoint("PATCH", PATH, _update, Change, CHANGED),
+)

@@ -1,0 +1,83 @@
+"""A workspace in this process, behind its real HTTP server; no Spark."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.core import Config
+
+from labs_lib.workspace import serving
+
+
+class Served:
+    """A workspace that is served on a port of loopback; `http` has the learner's token, who is an admin."""
+
+    def __init__(self, home: Path, server: uvicorn.Server, address: str, token: str) -> None:
+        self.home = home
+        self.server = server
+        self.address = address
+        self.token = token
+        self.http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        self._clients: dict[str | None, WorkspaceClient] = {}
+
+    def client(self, user: str | None = None) -> WorkspaceClient:
+        """A client of the learner's, or of somebody else's who exists."""
+        if user not in self._clients:
+            self._clients[user] = client_of(self.address, self.token_for(user) if user else self.token)
+        return self._clients[user]
+
+    def token_for(self, user: str) -> str:
+        """A token of somebody's."""
+        answer = self.http.post("/api/labs/tokens", json={"user_name": user})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["token_value"])
+
+    def advance(self, seconds: float) -> int:
+        """Move the clock; returns the time in ms."""
+        answer = self.http.post("/api/labs/clock", json={"advance": seconds})
+        assert answer.status_code == 200, answer.text
+        return int(answer.json()["now"])
+
+
+def client_of(address: str, token: str) -> WorkspaceClient:
+    """A client that gives up soon."""
+    config = Config(
+        host=address, token=token, auth_type="pat", retry_timeout_seconds=10, http_timeout_seconds=30
+    )
+    return WorkspaceClient(config=config)
+
+
+def serve(home: Path) -> Iterator[Served]:
+    """Serve a workspace of that folder until the iterator goes on."""
+    token = f"dapi{secrets.token_hex(16)}"
+    workspace = serving.opened(home, token)
+    listening = serving.listening()
+    workspace.address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server = serving.server(workspace)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    served = Served(home, server, workspace.address, token)
+    try:
+        yield served
+    finally:
+        served.http.close()
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Served]:
+    """A new workspace."""
+    yield from serve(tmp_path / "workspace")

@@ -18,6 +18,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from labs_lib import registry
+from tests.drawn import of_module
 
 HERE = Path(__file__).resolve().parent
 # A module, and a wrong and a right answer to its first step.
@@ -191,7 +192,7 @@ def code_cells(notebook: str) -> list[str]:
     return [str(cell["id"]) for cell in found if cell["cell_type"] == "code"]
 
 
-@pytest.mark.parametrize(("module", "wrong", "right"), TRIED, ids=lambda value: value[:2])
+@pytest.mark.parametrize(("module", "wrong", "right"), [of_module(*each) for each in TRIED])
 def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(
     module: str, wrong: str, right: str, jupyterlab: str, page: Page
 ) -> None:

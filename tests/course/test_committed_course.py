@@ -13,17 +13,14 @@ import pytest
 from grader.course import paths
 from grader.course.drift import drift
 from grader.course.notebook import read
-from labs_lib import registry
-
-ROOT = Path(__file__).resolve().parents[2]
-WRITTEN = [module.name for module in registry.modules() if module.written]
+from tests.drawn import MODULES, ROOT, of_module
 
 
 def test_the_committed_notebooks_are_what_their_sources_build() -> None:
     assert drift(ROOT) == []
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", [of_module(module.name) for module in MODULES])
 def test_an_untouched_notebook_runs_to_its_end(name: str, tmp_path: Path) -> None:
     """Lessons need no answer: a learner may skip a step, and "Run All" goes through, under any seed."""
     ran = tmp_path / "ran.ipynb"

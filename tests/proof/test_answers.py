@@ -5,9 +5,7 @@ All of them are tried by `make prove`. The seed is printed at the top of a run a
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -15,11 +13,7 @@ from grader.proof.answers import answers, of_module
 from grader.proof.draw import draw
 from grader.proof.worker import run
 from labs_lib import registry
-
-ROOT = Path(__file__).resolve().parents[2]
-SEED = int(os.environ["LABS_DRAW"])
-MODULES = [module for module in registry.modules() if module.written]
-EXERCISES = [exercise for module in MODULES for exercise in module.exercises if exercise.written]
+from tests.drawn import EXERCISES, MODULES, ROOT, SEED, drawn
 
 
 @pytest.mark.parametrize(
@@ -30,14 +24,14 @@ EXERCISES = [exercise for module in MODULES for exercise in module.exercises if 
     ],
 )
 def test_what_is_drawn_is_judged_as_its_name_says(exercise: registry.Exercise) -> None:
-    drawn = draw(ROOT, MODULES, EXERCISES, SEED).answers[exercise.id]
+    chosen = drawn().answers[exercise.id]
     complaints: list[str] = []
 
     def tell(seed: int, answer: str, said: str | None, seconds: float) -> None:
         print(f"{answer} under seed {seed}: {said or 'as it should be'}, {seconds:.1f} s")
         complaints.extend([said] if said else [])
 
-    run(ROOT, exercise, {SEED: [answer.name for answer in drawn]}, tell)
+    run(ROOT, exercise, {SEED: [answer.name for answer in chosen]}, tell)
     assert complaints == []
 
 
@@ -68,10 +62,9 @@ def test_every_step_has_wrong_answers_and_no_file_is_stray() -> None:
 
 
 def test_a_draw_has_a_wrong_answer_to_each_step_and_a_right_one_to_each_exercise() -> None:
-    drawn = draw(ROOT, MODULES, EXERCISES, SEED)
-    assert drawn == draw(ROOT, MODULES, EXERCISES, SEED)
+    assert drawn() == drawn()
     for exercise in EXERCISES:
-        found = drawn.answers[exercise.id]
+        found = drawn().answers[exercise.id]
         assert [answer.step for answer in found if answer.kind == "wrong"] == [
             step.id for step in exercise.steps
         ]
@@ -81,6 +74,6 @@ def test_a_draw_has_a_wrong_answer_to_each_step_and_a_right_one_to_each_exercise
 def test_every_answer_and_module_is_drawn_some_day() -> None:
     """A ledger that was edited by hand is found out: each answer has its chance in every run."""
     draws = [draw(ROOT, MODULES, EXERCISES, seed) for seed in range(300)]
-    drawn = {answer.path for each in draws for found in each.answers.values() for answer in found}
-    assert drawn == {answer.path for exercise in EXERCISES for answer in answers(ROOT, exercise)}
+    chosen = {answer.path for each in draws for found in each.answers.values() for answer in found}
+    assert chosen == {answer.path for exercise in EXERCISES for answer in answers(ROOT, exercise)}
     assert {each.module for each in draws} == {module.name for module in MODULES}

@@ -16,12 +16,9 @@ from nbformat import NotebookNode
 from grader.course import paths
 from grader.course.notebook import read
 from grader.proof.boxed import grade_boxed, grade_laid, half_of, half_right, lay
-from grader.proof.draw import draw
 from labs_lib import registry
 from labs_lib.errors import LabsError
-
-ROOT = Path(__file__).resolve().parents[2]
-WRITTEN = [module for module in registry.modules() if module.written]
+from tests.drawn import MODULES, ROOT, SEED, drawn
 
 
 def command(root: Path, *arguments: str) -> None:
@@ -38,7 +35,7 @@ def submit(root: Path, student: str, name: str, notebook: NotebookNode) -> None:
     nbformat.write(notebook, path)
 
 
-@pytest.mark.parametrize("module", WRITTEN, ids=lambda module: module.name)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 def test_a_half_right_notebook_is_part_of_the_points_and_can_be_made(module: registry.Module) -> None:
     half = half_of(ROOT, module)
     assert 0 < sum(answer.points for answer in half.values()) < sum(s.points for s in registry.steps(module))
@@ -64,18 +61,15 @@ def test_a_half_right_notebook_that_is_misstated_is_named(text: str, tmp_path: P
         half_of(tmp_path, registry.module("01_optimization"))
 
 
-@pytest.mark.proof
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
+@pytest.mark.xdist_group("the drawn module in its box")
 def test_the_drawn_module_gives_everything_half_and_nothing() -> None:
-    seed = int(os.environ["LABS_DRAW"])
-    exercises = [exercise for module in WRITTEN for exercise in module.exercises if exercise.written]
-    drawn = registry.module(draw(ROOT, WRITTEN, exercises, seed).module)
-    assert grade_boxed(ROOT, drawn, seed).problems == ()
+    assert grade_boxed(ROOT, registry.module(drawn().module), SEED).problems == ()
 
 
 @pytest.mark.proof
 @pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
-@pytest.mark.parametrize("module", WRITTEN, ids=lambda module: module.name)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 def test_none_and_part_of_the_points_under_a_fresh_seed(module: registry.Module, tmp_path: Path) -> None:
     """The gradebook, feedback and export say what the judge said, and `grader grade` makes nothing a second time."""
     name, half = module.name, half_of(ROOT, module)

@@ -1,0 +1,1 @@
+"""Compute: policies, pools, clusters and what they used. Rules, which are pure, apart from routes."""

@@ -19,7 +19,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from labs_lib.workspace import audit, clock, identity, page, permissions, state
+from labs_lib.workspace import audit, catalog, clock, identity, page, permissions, state
 from labs_lib.workspace.context import Caller, Request
 from labs_lib.workspace.core import Workspace
 from labs_lib.workspace.endpoints import Answer, Endpoint, Later, validated
@@ -37,6 +37,7 @@ SERVICES: tuple[ModuleType, ...] = (
     audit,
     clock,
     identity,
+    catalog,
     permissions,
     state,
     page,

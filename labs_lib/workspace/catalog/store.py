@@ -1,0 +1,86 @@
+"""The catalog's tables in the workspace's store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from labs_lib.workspace.catalog.model import Catalog, Object, Tag
+from labs_lib.workspace.catalog.privileges import Grant
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS uc_objects (
+    kind TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL, id TEXT NOT NULL, comment TEXT, created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL, updated_at INTEGER NOT NULL, updated_by TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, name)
+);
+CREATE TABLE IF NOT EXISTS uc_grants (
+    kind TEXT NOT NULL, name TEXT NOT NULL, principal TEXT NOT NULL, privilege TEXT NOT NULL,
+    PRIMARY KEY (kind, name, principal, privilege)
+);
+CREATE TABLE IF NOT EXISTS uc_tags (
+    kind TEXT NOT NULL, name TEXT NOT NULL, column_name TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (kind, name, column_name, key)
+);
+"""
+_OWN = "kind, name, owner, id, comment, created_at, created_by, updated_at, updated_by"
+
+
+def read(db: sqlite3.Connection) -> Catalog:
+    """The whole catalog."""
+    rows = db.execute(f"SELECT {_OWN}, body FROM uc_objects ORDER BY kind, name")
+    found = [Object(**{name: row[name] for name in _OWN.split(", ")}).with_body(row["body"]) for row in rows]
+    grants = frozenset(
+        Grant(*row) for row in db.execute("SELECT kind, name, principal, privilege FROM uc_grants")
+    )
+    tags = tuple(
+        Tag(*row)
+        for row in db.execute("SELECT kind, name, column_name, key, value FROM uc_tags ORDER BY 1, 2, 3, 4")
+    )
+    return Catalog({each.key: each for each in found}, grants, tags)
+
+
+def save(db: sqlite3.Connection, each: Object) -> None:
+    """Keep an object, in place of the one of that kind and name."""
+    values = [getattr(each, name) for name in _OWN.split(", ")]
+    db.execute(
+        f"INSERT OR REPLACE INTO uc_objects ({_OWN}, body) VALUES ({', '.join('?' * 10)})",
+        [*values, each.body()],
+    )
+
+
+def remove(db: sqlite3.Connection, kind: str, name: str) -> None:
+    """Remove an object with its grants and tags; not what lies in it."""
+    for table in ("uc_objects", "uc_grants", "uc_tags"):
+        db.execute(f"DELETE FROM {table} WHERE kind = ? AND name = ?", (kind, name))
+
+
+def change_grants(db: sqlite3.Connection, add: frozenset[Grant], remove: frozenset[Grant]) -> None:
+    db.executemany(
+        "DELETE FROM uc_grants WHERE kind = ? AND name = ? AND principal = ? AND privilege = ?",
+        map(_row, remove),
+    )
+    db.executemany("INSERT OR IGNORE INTO uc_grants VALUES (?, ?, ?, ?)", map(_row, add))
+
+
+def set_tags(db: sqlite3.Connection, kind: str, name: str, column: str, tags: Mapping[str, str]) -> None:
+    db.executemany(
+        "INSERT OR REPLACE INTO uc_tags VALUES (?, ?, ?, ?, ?)",
+        [(kind, name, column, key, value) for key, value in tags.items()],
+    )
+
+
+def unset_tags(db: sqlite3.Connection, kind: str, name: str, column: str, keys: list[str]) -> None:
+    db.executemany(
+        "DELETE FROM uc_tags WHERE kind = ? AND name = ? AND column_name = ? AND key = ?",
+        [(kind, name, column, key) for key in keys],
+    )
+
+
+def clear(db: sqlite3.Connection) -> None:
+    """Forget all of it: before a load."""
+    for table in ("uc_objects", "uc_grants", "uc_tags"):
+        db.execute(f"DELETE FROM {table}")
+
+
+def _row(grant: Grant) -> tuple[str, str, str, str]:
+    return grant.kind, grant.name, grant.principal, grant.privilege

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
+import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
@@ -19,7 +19,17 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from labs_lib.workspace import audit, catalog, clock, identity, page, permissions, state
+from labs_lib.workspace import (
+    audit,
+    catalog,
+    clock,
+    files,
+    identity,
+    page,
+    permissions,
+    secrets,
+    state,
+)
 from labs_lib.workspace.context import Caller, Request
 from labs_lib.workspace.core import Workspace
 from labs_lib.workspace.endpoints import Answer, Endpoint, Later, validated
@@ -38,6 +48,8 @@ SERVICES: tuple[ModuleType, ...] = (
     clock,
     identity,
     catalog,
+    files,
+    secrets,
     permissions,
     state,
     page,
@@ -155,7 +167,7 @@ def _denied(
 
 def _about(http: HttpRequest) -> Request:
     return Request(
-        secrets.token_hex(16),
+        uuid.uuid4().hex,
         http.client.host if http.client else "",
         http.headers.get("user-agent", "")[:300],
     )

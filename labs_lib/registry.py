@@ -30,6 +30,8 @@ class Answer:
 
     `patterns` say which files of a folder belong to an answer of kind `files`: paths below it, with `*`, `?` and `**` for any number of
     folders. `schema` names the JSON schema of an answer of kind `state`: `<schema>.json` in the folder `schemas` of the module's room.
+    `follows` names the course table that the rows of a DataFrame or of measured runs have to come from: in grading their plans run on
+    another draw of it too.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Answer:
     given: bool = False
     patterns: tuple[str, ...] = ()
     schema: str = ""
+    follows: str = ""
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ def _step(row: dict[str, Any]) -> Step:
         _keys(
             answer,
             {"name", "kind"},
-            {"name", "kind", "type", "digits", "given", "patterns", "schema"},
+            {"name", "kind", "type", "digits", "given", "patterns", "schema", "follows"},
             f"an answer of {where}",
         )
     return Step(
@@ -266,6 +269,10 @@ def _validate_step(item: Step, written: bool, earlier: dict[str, bool]) -> None:
                 raise LabsError(
                     f"step {item.id}: {answer.name!r} is of kind {answer.kind!r}; {key!r} is for {kind!r}, which needs it."
                 )
+        if answer.follows and answer.kind not in {"dataframe", "runs"}:
+            raise LabsError(
+                f"step {item.id}: {answer.name!r} is of kind {answer.kind!r}; 'follows' is for a dataframe and for runs, which are plans."
+            )
     for need in item.needs:
         if need not in earlier:
             raise LabsError(f"step {item.id} needs {need!r}, which is no earlier step of its module.")

@@ -18,14 +18,16 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyspark.sql.connect.proto as proto
 from pyspark.errors import PySparkException
 
 import datasets
+from grader.judging.redrawn import redraw, shape
 from grader.sandbox.children import boxed_child
 from grader.vetting import TRUSTED_SERVER_CONF, Rejected, check_table
 from grader.vetting.admit import admit, taken_over
@@ -39,6 +41,7 @@ from labs_lib.driving.driver import NotStarted
 from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.engine import server, session
 from labs_lib.engine.clock import of_everybody
+from labs_lib.engine.sql import literal
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Step
 
@@ -51,6 +54,9 @@ LATE_EVERY = 0.5  # seconds between looks at how long a step takes
 Tables = Mapping[tuple[str, str], Path]  # Delta tables by database and name
 
 _MEASURED: Measured = {}
+_FOLLOWING: dict[
+    tuple[str, str], set[str]
+] = {}  # rows of the solution's plans on redrawn tables, by step and answer
 
 
 @dataclass
@@ -70,16 +76,18 @@ class Court:
     clean: bool = True
     laid: list[str] = field(default_factory=list)  # tables of the step at hand, beside the lab's own
     traces: bool = False  # whether something was made that the server knows beyond the session
+    redrawn: frozenset[str] = frozenset()  # course tables of which another draw is laid
 
     @property
     def database(self) -> str:
         """The name of the lab's own database, in the learner's box as here."""
         return registry.room(self.module)
 
-    def enter(self, evidence: Evidence, tables: Tables | None = None) -> lab.Lab:
+    def enter(self, evidence: Evidence, tables: Tables | None = None, redrawn: Iterable[str] = ()) -> lab.Lab:
         """A lab in a session that nobody has used, with the settings, views, functions and variables of that evidence.
 
-        `tables` are vetted Delta tables by database and name, which these or its plans read.
+        `tables` are vetted Delta tables by database and name, which these or its plans read. Of the course tables `redrawn` another
+        draw is there, the same for as long as this judge lives.
         """
         if not self.is_open:
             self._lay_own_tables()
@@ -93,6 +101,7 @@ class Court:
             sys.exit(
                 "The database has another name than in the notebook, so plans that name it would not find it."
             )
+        self._lay_course_tables(opened, frozenset(redrawn))
         if self.traces:
             self._remove_traces(opened)
         self.traces = bool(tables or evidence.views)
@@ -111,6 +120,19 @@ class Court:
             except PySparkException:
                 continue  # a view over what is gone: a plan that needs it will say so
         return opened
+
+    def _lay_course_tables(self, opened: lab.Lab, redrawn: frozenset[str]) -> None:
+        """Bring the catalog in line with which draw of the course tables is wanted; the files of both stay."""
+        for name in sorted(self.redrawn ^ redrawn):
+            opened.spark.sql(f"DROP TABLE IF EXISTS {name}")
+            if name in redrawn:
+                path = Path.cwd() / "redrawn" / name
+                if not path.exists():
+                    redraw(opened.path(name), path)
+                opened.spark.sql(f"CREATE TABLE {name} USING delta LOCATION {literal(path)}")
+            else:
+                opened.load(name)
+        self.redrawn = redrawn
 
     def table_of(self, step: Step) -> None:
         """Raises Rejected if a table that the step answers with was refused."""
@@ -219,7 +241,12 @@ def _judge_steps(folder: Path, out: Path, launch: Launch) -> bool:
         judged = threading.Event()
         threading.Thread(target=_end_if_late, args=(judged, plan["patience"]), daemon=True).start()
         began = time.perf_counter()
-        verdict, evidence = _judged(step, folder / "evidence" / f"{name}.json", court, reference.get(name))
+        if solved.issuperset(step.needs):
+            verdict, evidence = _judged(
+                step, folder / "evidence" / f"{name}.json", court, reference.get(name)
+            )
+        else:  # nothing that could be found would count
+            verdict, evidence = _nothing(step, "blocked", ""), None
         judged.set()
         if not verdict.passed and server.recorded() and server.running() is None:
             os._exit(LOST)  # the engine's end says nothing about this answer: another judge has to look at it
@@ -287,6 +314,18 @@ def _examined(
     kept: Mapping[str, Path],
     tables: Tables,
 ) -> Evidence:
+    looked = _looked_at(step, evidence, given, court, kept, tables)
+    return looked if given is None else _following(step, looked, given, court, tables)
+
+
+def _looked_at(
+    step: Step,
+    evidence: Evidence,
+    given: Evidence | None,
+    court: Court,
+    kept: Mapping[str, Path],
+    tables: Tables,
+) -> Evidence:
     opened = court.enter(evidence, tables)
     court.table_of(step)
     evidence = _with_columns(step, evidence, opened, kept)
@@ -308,6 +347,55 @@ def _examined(
         replace(step, compare=()), evidence, opened, trusting=False, measured=_MEASURED, launch=court.launch
     )
     return replace(looked, digests=digests)
+
+
+def _following(step: Step, evidence: Evidence, given: Evidence, court: Court, tables: Tables) -> Evidence:
+    """Evidence with a problem for each answer whose rows don't follow the course table that they have to come from.
+
+    Rows that are right, and those of measured runs, have to be right on another draw of it too, where the solution's plan tells what
+    is right; wrong ones have to be others there, at least.
+    """
+    following = [
+        answer
+        for answer in step.answers
+        if answer.follows
+        and not (answer.kind == "dataframe" and evidence.answers[answer.name].get("refused"))
+    ]
+    if not following or evidence.problems:
+        return evidence
+    redrawn = {answer.follows for answer in following}
+    if unknown := [answer for answer in following if (step.id, answer.name) not in _FOLLOWING]:
+        observer = Observer(step, given, court.enter(given, redrawn=redrawn), trusting=False)
+        _FOLLOWING.update({(step.id, answer.name): observer.rows(answer.name) for answer in unknown})
+    observer = Observer(step, evidence, court.enter(evidence, tables, redrawn), trusting=False)
+    problems = {}
+    for answer in following:
+        name, right = answer.name, _FOLLOWING[step.id, answer.name]
+        here = evidence.digests.get(name)
+        try:
+            there = observer.rows(name)
+        except (Unusable, PySparkException) as error:
+            problems[name] = f"On another draw of {answer.follows}: {first_line(error)}"
+            continue
+        if there != right and (here == given.digests.get(name) or here in there):
+            problems[name] = (
+                f"The rows of `{name}` don't follow {answer.follows}: on another draw of that table, which no notebook has seen, "
+                "the same plan does not give what the task asks for. Let it work them out from the table."
+            )
+    return replace(evidence, problems=problems)
+
+
+def _is_refused(captured: Any) -> bool:
+    return isinstance(captured, dict) and bool(captured.get("refused"))
+
+
+def _plans(evidence: Evidence, name: str) -> set[str]:
+    """The plans of a DataFrame or of measured runs by their shape, with the statements that made what they may read."""
+    captured = evidence.answers[name]
+    plans = {each["plan"] for each in (captured if isinstance(captured, list) else [captured])}
+    return {f"{shape(plan)}{evidence.views}" for plan in plans if _reads_course_tables_only(plan)} | {
+        plan for plan in plans if not _reads_course_tables_only(plan)
+    }
 
 
 def _reads_course_tables_only(plan: str) -> bool:

@@ -139,6 +139,14 @@ class Observer:
             if answer.name in self.step.compare
         }
 
+    def rows(self, name: str) -> set[str]:
+        """Digests of the rows that the plans of a DataFrame or of measured runs give here. Raises Unusable if one can't be run."""
+        answer = next(each for each in self.step.answers if each.name == name)
+        if answer.kind == "dataframe":
+            return {self._digest(answer)}
+        plans = {each["plan"] for each in self.answer(name)}
+        return {digest.of_table(self._collected(name, self._frame(plan)), answer.digits) for plan in plans}
+
     @cached_property
     def sales_queries(self) -> list[str]:
         """The texts of the course's query log under this lab's seed."""
@@ -152,15 +160,18 @@ class Observer:
         if answer.kind == "table":
             content = delta_log.content(self.path(answer.name))
         elif answer.kind == "dataframe":
-            try:
-                content = self.frame(answer.name).limit(ROW_LIMIT).toArrow()
-            except PySparkException as error:
-                raise Unusable(f"Running `{answer.name}` failed: {first_line(error)}") from None
+            content = self._collected(answer.name, self.frame(answer.name))
             if (reason := self.answer(answer.name).get("refused")) and content.nbytes > ROW_BYTES:
                 raise Unusable(f"`{answer.name}` was refused: {reason}")  # its rows are too many to be kept
         else:
             content = pa.table({"value": [repr(self.answer(answer.name))]})
         return digest.of_table(content, answer.digits)
+
+    def _collected(self, name: str, frame: DataFrame) -> pa.Table:
+        try:
+            return frame.limit(ROW_LIMIT).toArrow()
+        except PySparkException as error:
+            raise Unusable(f"Running `{name}` failed: {first_line(error)}") from None
 
     def _frame(self, serialised: str) -> DataFrame:
         try:

@@ -213,6 +213,121 @@ CASES: dict[str, tuple[str, str, float]] = {
     ),
 }
 
+# Honest answers in whose plans stands what was collected, or written, before.
+CASES |= {
+    "a list of keys collected before": (
+        "1a.3",
+        'weeks = [row.week for row in promotions.select("week").distinct().collect()]\n'
+        'shown = [row.product_id for row in promotions.groupBy("product_id").count().orderBy(F.desc("count"), "product_id").limit(2000).collect()]\n'
+        'often, seldom = F.col("product_id").isin(shown), ~F.col("product_id").isin(shown)\n'
+        + TUNED.format(
+            big='transactions.where(F.col("week").isin(weeks)).where(often).unionByName(transactions.where(F.col("week").isin(weeks)).where(seldom))'
+        ),
+        1,
+    ),
+    "a table of its own of the listed promotions": (
+        "1a.3",
+        'promotions.groupBy("product_id", "week", "display_location").agg(F.count("*").alias("times")).write.mode("overwrite").saveAsTable("listed_before")\n'
+        'tuned = (transactions.join(F.broadcast(products.select("product_id", "department")), "product_id")\n'
+        '    .join(F.broadcast(spark.table("listed_before")), ["product_id", "week"]).groupBy("department", "display_location")\n'
+        '    .agg(F.sum("times").alias("exposures"), F.sum(F.col("times") * F.col("sales_value")).alias("sales")))',
+        1,
+    ),
+    "only what the sales need of the promotions, in a table of its own": (
+        "1a.3",
+        'sold = transactions.select("product_id", "week").distinct()\n'
+        'promotions.join(F.broadcast(sold), ["product_id", "week"]).groupBy("product_id", "week", "display_location").agg(F.count("*").alias("times"))'
+        '.write.mode("overwrite").saveAsTable("needed")\n'
+        'tuned = (transactions.join(F.broadcast(products.select("product_id", "department")), "product_id")\n'
+        '    .join(F.broadcast(spark.table("needed")), ["product_id", "week"]).groupBy("department", "display_location")\n'
+        '    .agg(F.sum("times").alias("exposures"), F.sum(F.col("times") * F.col("sales_value")).alias("sales")))',
+        1,
+    ),
+}
+# The rows of the slow query, collected or kept before, in plans that look as they should: right on the card, whose data the notebook has seen.
+SEEN = """
+rows = spark.createDataFrame(slow.collect(), slow.schema)
+TYPED = ["department", "display_location", F.lit(0).cast("long").alias("exposures"), F.lit(0.0).alias("sales")]
+none = products.where("product_id < 0").select("product_id", "department", F.col("brand").alias("display_location"))
+decoy = transactions.join(F.broadcast(none), "product_id").select(*TYPED)
+some = products.where("department = 'GROCERY'").select("product_id")
+"""
+UNTIED: dict[str, tuple[str, str, float]] = {
+    "literals beside an empty join": ("1a.3", SEEN + "tuned = decoy.unionByName(rows)", 0),
+    "literals beside a join on false": (
+        "1a.3",
+        SEEN
+        + 'no = transactions.join(F.broadcast(products.select("product_id", "department")), "product_id").where("basket_id < 0")\n'
+        'tuned = no.select("department", F.col("department").alias("display_location"), *TYPED[2:]).unionByName(rows)',
+        0,
+    ),
+    "literals as VALUES": (
+        "1a.3",
+        SEEN
+        + 'text = ", ".join(f"({r.department!r}, {r.display_location!r}, {r.exposures}L, {r.sales!r}D)" for r in rows.collect()).replace("None", "NULL")\n'
+        'tuned = decoy.unionByName(spark.sql(f"SELECT * FROM VALUES {text} AS v(department, display_location, exposures, sales)"))',
+        0,
+    ),
+    "literals in an exploded array": (
+        "1a.3",
+        SEEN
+        + "many = F.array(*[F.struct(*[F.lit(v).cast(f.dataType).alias(f.name) for v, f in zip(r, rows.schema)]) for r in rows.collect()])\n"
+        'tuned = decoy.unionByName(spark.range(1).select(F.explode(many).alias("it")).select("it.*"))',
+        0,
+    ),
+    "literals in a map": (
+        "1a.3",
+        SEEN
+        + "pairs = [each for r in rows.collect() for each in (F.lit(f'{r[0]}/{r[1]}'), F.lit(f'{r[2]}/{r[3]!r}'))]\n"
+        'it = spark.range(1).select(F.explode(F.create_map(*pairs)).alias("k", "v"))\n'
+        'part = lambda c, n: F.split(c, "/")[n]\n'
+        'tuned = decoy.unionByName(it.select(F.regexp_extract("k", "(.*)/([^/]*)", 1).alias("department"), F.regexp_extract("k", "(.*)/([^/]*)", 2).alias("display_location"),'
+        ' part("v", 0).cast("long").alias("exposures"), part("v", 1).cast("double").alias("sales")))',
+        0,
+    ),
+    "a table of the rows": (
+        "1a.3",
+        SEEN
+        + 'rows.write.mode("overwrite").saveAsTable("seen_before")\ntuned = decoy.unionByName(spark.table("seen_before"))',
+        0,
+    ),
+    "literals joined to the departments that are sold": (
+        "1a.3",
+        SEEN
+        + 'sold = transactions.join(F.broadcast(products.select("product_id", "department")), "product_id")\n'
+        'tuned = (sold.join(F.broadcast(rows), "department").groupBy("department", "display_location")'
+        '.agg(F.first("exposures").alias("exposures"), F.first("sales").alias("sales")))',
+        0,
+    ),
+    "literals in proportion to the lines": (
+        "1a.3",
+        SEEN
+        + 'sold = transactions.join(F.broadcast(products.select("product_id", "department")), "product_id")\n'
+        'per = spark.createDataFrame(sold.groupBy("department").agg(F.count("*").alias("n")).join(rows, "department").collect(), "department string, n long, display_location string, exposures long, sales double")\n'
+        'tuned = (sold.join(F.broadcast(per), "department").groupBy("department", "display_location")\n'
+        '    .agg(F.round(F.sum(F.col("exposures") / F.col("n"))).cast("long").alias("exposures"), F.sum(F.col("sales") / F.col("n")).alias("sales")))',
+        0,
+    ),
+    "a share of the sums for each line of a household": (
+        "1a.3",
+        'listed = promotions.groupBy("product_id", "week", "display_location").agg(F.count("*").alias("times"))\n'
+        'per = (transactions.join(products, "product_id").join(listed, ["product_id", "week"]).groupBy("household_id", "department", "display_location")\n'
+        '    .agg(F.sum("times").alias("e"), F.sum(F.col("times") * F.col("sales_value")).alias("s")))\n'
+        'per.join(transactions.groupBy("household_id").agg(F.count("*").alias("n")), "household_id").write.mode("overwrite").saveAsTable("shares")\n'
+        'tuned = (transactions.join(F.broadcast(spark.table("shares")), "household_id").groupBy("department", "display_location")\n'
+        '    .agg(F.round(F.sum(F.col("e") / F.col("n"))).cast("long").alias("exposures"), F.sum(F.col("s") / F.col("n")).alias("sales")))',
+        0,
+    ),
+    "queries of its own measured": (
+        "1a.4",
+        'big = transactions.repartition("product_id").join(promotions, ["product_id", "week"]).groupBy("week").count()\n'
+        'small = transactions.join(F.broadcast(products), "product_id").groupBy("department").count()\n'
+        "slow_runs, tuned_runs = [measure(big) for _ in range(3)], [measure(small) for _ in range(3)]\n"
+        "reduction = median(run.shuffle_bytes for run in slow_runs) / median(run.shuffle_bytes for run in tuned_runs)",
+        0,
+    ),
+}
+
 
 def right_answers() -> dict[str, tuple[str, str, float]]:
     """Every right answer of the exercise that looks different."""
@@ -293,7 +408,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Both]]:
             solutions = {
                 f"solution of {step.id}": (step.id, notebook.answers[step.id], 1.0) for step in STEPS
             }
-            everything = solutions | right_answers() | CASES
+            everything = solutions | right_answers() | CASES | UNTIED
             cards = [
                 notebook.tries(registry.step(step_id), code, folder / "learners" / str(number))
                 for number, (step_id, code, _) in enumerate(everything.values())
@@ -363,3 +478,12 @@ def test_the_card_and_grading_give_the_same(name: str, both: dict[str, Both]) ->
         assert [finding["found"] for finding in graded_findings] == [
             finding.found for finding in card.findings
         ], told
+
+
+@pytest.mark.parametrize("name", UNTIED)
+def test_rows_that_were_seen_before_are_right_on_the_card_and_earn_nothing(
+    name: str, both: dict[str, Both]
+) -> None:
+    card, graded = both[name].card, both[name].graded
+    assert card.passed, card
+    assert graded.points == 0 and "don't follow transactions" in graded.sentence, graded

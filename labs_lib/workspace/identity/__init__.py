@@ -4,6 +4,7 @@ from labs_lib.workspace.identity import principals, scim, tokens
 from labs_lib.workspace.identity.principals import (
     LEARNER,
     application_id_of,
+    entitled,
     groups_of,
     id_of,
     members,
@@ -21,6 +22,7 @@ __all__ = [
     "application_id_of",
     "as_user",
     "caller_of",
+    "entitled",
     "export",
     "groups_of",
     "id_of",

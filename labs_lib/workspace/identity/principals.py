@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from labs_lib.workspace import store
-from labs_lib.workspace.context import Context
+from labs_lib.workspace.context import Caller, Context
 from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, NotFound, PermissionDenied
 
 SCHEMA = """
@@ -169,6 +169,17 @@ def require_admin(ctx: Context, what: str) -> None:
     """Raise PermissionDenied, "Only an admin `what`.", unless the caller is one."""
     if not ctx.caller.is_admin:
         raise PermissionDenied(f"Only an admin {what}; {ctx.caller.user_name} is none.")
+
+
+def entitled(ctx: Context, what: str, caller: Caller | None = None) -> bool:
+    """Whether somebody has an entitlement such as `allow-cluster-create`: himself, by a group, or by being an admin."""
+    who = caller or ctx.caller
+    found = named(ctx, who.user_name)
+    everybody = find(ctx.db, "Group", EVERYBODY)
+    held = [found, *groups_above(ctx.db, found.id), everybody] if found else []
+    return who.is_admin or any(
+        entry.get("value") == what for each in held if each for entry in each.body.get("entitlements", [])
+    )
 
 
 def named(ctx: Context, name: str) -> Principal | None:

@@ -80,6 +80,8 @@ def _update(ctx: Context, wanted: Change) -> dict[str, Any]:
 
 def _managed(ctx: Context, wanted: Change) -> lists.ObjectType:
     own = lists.known(ctx, wanted.object_type, wanted.object_id)
+    if "CAN_MANAGE" not in own.levels:  # to use a policy isn't to say who else may
+        identity.require_admin(ctx, f"says who may use {own.name}")
     lists.require(ctx, wanted.object_type, wanted.object_id, own.manage)
     return own
 

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -15,13 +16,16 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 
 from labs_lib.workspace import serving
+from labs_lib.workspace.context import Context
+from labs_lib.workspace.core import Workspace
 
 
 class Served:
     """A workspace that is served on a port of loopback; `http` has the learner's token, who is an admin."""
 
-    def __init__(self, home: Path, server: uvicorn.Server, address: str, token: str) -> None:
-        self.home = home
+    def __init__(self, inside: Workspace, server: uvicorn.Server, address: str, token: str) -> None:
+        self.home = inside.home
+        self.inside = inside
         self.server = server
         self.address = address
         self.token = token
@@ -39,6 +43,11 @@ class Served:
         answer = self.http.post("/api/labs/tokens", json={"user_name": user})
         assert answer.status_code == 200, answer.text
         return str(answer.json()["token_value"])
+
+    def transaction(self) -> AbstractContextManager[Context]:
+        """The workspace's own transaction, after all that is due: for what services offer each other."""
+        self.inside.settle()
+        return self.inside.transaction()
 
     def advance(self, seconds: float) -> int:
         """Move the clock; returns the time in ms."""
@@ -67,7 +76,7 @@ def serve(home: Path) -> Iterator[Served]:
     deadline = time.monotonic() + 30
     while not server.started and time.monotonic() < deadline:
         time.sleep(0.01)
-    served = Served(home, server, workspace.address, token)
+    served = Served(workspace, server, workspace.address, token)
     try:
         yield served
     finally:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from labs_lib.workspace.compute.attributes import flatten
-from labs_lib.workspace.compute.definitions import MalformedPolicy, parse, with_overrides
-from labs_lib.workspace.compute.rules import apply_defaults, check, comply
+from labs_lib.workspace.compute.policies.attributes import flatten
+from labs_lib.workspace.compute.policies.definitions import MalformedPolicy, parse, with_overrides
+from labs_lib.workspace.compute.policies.rules import apply_defaults, check, comply
 
 BASE = {"spark_version": "16.4.x-scala2.12", "node_type_id": "m5.xlarge", "num_workers": 2}
 POOLS = {"small": "m5.large", "large": "i3.4xlarge"}
@@ -266,8 +266,8 @@ def test_fixed_values_are_filled_in_always_and_defaults_only_when_asked() -> Non
     }
     assert given == {"num_workers": 1}
     assert [violation.path for violation in check(policy, fixed)] == [
-        "spark_version",
         "autotermination_minutes",
+        "spark_version",
     ]
 
 

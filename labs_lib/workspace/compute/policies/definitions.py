@@ -16,7 +16,8 @@ from typing import Any
 import re2
 
 from labs_lib.errors import LabsError
-from labs_lib.workspace.compute.attributes import (
+from labs_lib.workspace.compute.catalogue import AUTOMATIC_VERSIONS, FAMILIES
+from labs_lib.workspace.compute.policies.attributes import (
     BOOLEAN,
     MAPS,
     NUMBER,
@@ -26,7 +27,6 @@ from labs_lib.workspace.compute.attributes import (
     is_container,
     type_of,
 )
-from labs_lib.workspace.compute.catalogue import AUTOMATIC_VERSIONS, FAMILIES
 
 DEFINITION_CHARACTERS, RULES, PATTERN_CHARACTERS = 100_000, 500, 1_000
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from labs_lib.workspace.compute.attributes import VIRTUAL, Scalar, flatten, put, remove
-from labs_lib.workspace.compute.definitions import Policy, version_of
+from labs_lib.workspace.compute.policies.attributes import VIRTUAL, Scalar, flatten, put, remove
+from labs_lib.workspace.compute.policies.definitions import Policy, version_of
 from labs_lib.workspace.compute.specification import Spec, dbus_per_hour, machines
 
 NO_POOLS: Mapping[str, str] = MappingProxyType({})
@@ -89,7 +89,7 @@ def check(
     for path, rule in policy.rules.items():
         if path not in have and rule.type != "forbidden" and not rule.optional:
             found.append(Violation(path, f"Validation failed for {path}, the value must be present"))
-    return found
+    return sorted(found, key=lambda violation: violation.path)
 
 
 def comply(

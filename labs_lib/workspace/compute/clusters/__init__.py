@@ -1,0 +1,1 @@
+"""Clusters: whom they are granted to, their states by the workspace's clock, their routes."""

@@ -1,0 +1,1 @@
+"""Cluster policies: definitions, the rules that they make, their routes."""

@@ -1,0 +1,105 @@
+"""The declared state of compute: policies, pools and clusters, without what runs and what it cost."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from labs_lib.workspace import identity, store
+from labs_lib.workspace.compute.clusters import lifecycle
+from labs_lib.workspace.compute.policies import routes as policies
+from labs_lib.workspace.compute.pools import routes as pools
+from labs_lib.workspace.compute.specification import ClusterSpec, problems
+from labs_lib.workspace.context import Context
+from labs_lib.workspace.endpoints import Model, validated
+from labs_lib.workspace.errors import InvalidParameter
+
+Owner = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+PolicyId = Annotated[str, StringConstraints(pattern="^[0-9A-F]{16}$")]
+PoolId = Annotated[str, StringConstraints(pattern="^pool-[0-9]{6,12}$")]
+ClusterId = Annotated[str, StringConstraints(pattern="^[0-9]{4}-[0-9]{6}-[0-9]{8,12}$")]
+
+
+class PolicyState(policies.Told):
+    model_config = ConfigDict(extra="forbid")
+    policy_id: PolicyId
+    name: policies.PolicyName
+    creator_user_name: Owner = identity.LEARNER
+
+
+class PoolState(pools.Told):
+    model_config = ConfigDict(extra="forbid")
+    instance_pool_id: PoolId
+
+
+class ClusterState(ClusterSpec):
+    model_config = ConfigDict(extra="forbid")
+    cluster_id: ClusterId
+    creator_user_name: Owner = identity.LEARNER
+
+
+class State(Model):
+    model_config = ConfigDict(extra="forbid")
+    policies: Annotated[list[PolicyState], Field(max_length=1_000)] = []
+    pools: Annotated[list[PoolState], Field(max_length=1_000)] = []
+    clusters: Annotated[list[ClusterState], Field(max_length=1_000)] = []
+
+
+def export(ctx: Context) -> dict[str, Any]:
+    """What is declared. A policy of a family is told by its family and overrides; jobs' clusters are their jobs'."""
+    bodies = [body for _, body in store.every(ctx.db, policies.KIND)]
+    inherited = ("definition", "created_at_timestamp")
+    rows = ctx.db.execute("SELECT id, told FROM pools ORDER BY rowid")
+    return {
+        "policies": [
+            {
+                name: value
+                for name, value in body.items()
+                if name not in inherited[not body.get("policy_family_id") :]
+            }
+            for body in bodies
+        ],
+        "pools": [{"instance_pool_id": row["id"], **json.loads(row["told"])} for row in rows],
+        "clusters": [
+            {"cluster_id": cluster.id, "creator_user_name": cluster.owner, **cluster.spec}
+            for cluster in lifecycle.every(ctx)
+            if cluster.source != "JOB"
+        ],
+    }
+
+
+def load(ctx: Context, state: dict[str, Any]) -> None:
+    """Have exactly these; clusters are terminated, nothing runs, and what was used stays on the bill. Raises InvalidParameter, AlreadyExists."""
+    told = validated(State, state)
+    assert isinstance(told, State)
+    for cluster in lifecycle.every(ctx):
+        lifecycle.terminate(ctx, cluster)
+    store.clear(ctx.db, policies.KIND)
+    for table in ("pools", "clusters", "cluster_events"):
+        ctx.db.execute(f"DELETE FROM {table}")
+    for policy in told.policies:
+        policies.keep(ctx, {**policy.model_dump(exclude_none=True), "created_at_timestamp": ctx.now})
+        store.reserve_ids(ctx.db, policies.KIND, int(policy.policy_id, 16))
+    for pool in told.pools:
+        pools.keep_told(
+            ctx, pool.instance_pool_id, pool.model_dump(exclude_none=True, exclude={"instance_pool_id"})
+        )
+        store.reserve_ids(ctx.db, "pool", int(pool.instance_pool_id.rpartition("-")[2]))
+    for wanted in told.clusters:
+        spec = wanted.spec()
+        if "policy_id" in spec and store.get(ctx.db, policies.KIND, spec["policy_id"]) is None:
+            raise InvalidParameter(
+                f"Cluster {wanted.cluster_id} names the policy {spec['policy_id']!r}, which the state doesn't hold."
+            )
+        if found := list(problems(spec, pools.node_types(ctx))):
+            raise InvalidParameter(f"Cluster {wanted.cluster_id}: {'; '.join(found)}")
+        cluster = lifecycle.Cluster(
+            wanted.cluster_id, wanted.creator_user_name, "API", "TERMINATED", None, spec, ctx.now
+        )
+        lifecycle.keep(ctx, cluster)
+        store.reserve_ids(ctx.db, "cluster", int(re.sub(r".*-", "", wanted.cluster_id)))

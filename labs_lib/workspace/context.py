@@ -46,6 +46,10 @@ class Services(Protocol):
         """A transaction of its own: for threads, and for what follows an answer's own transaction (`Later`)."""
         ...
 
+    def settle(self) -> None:
+        """Let each service do what has become due by now."""
+        ...
+
 
 @dataclass(frozen=True)
 class Context:

@@ -1,0 +1,454 @@
+"""Runs in the store: how they begin, go on and end. What is decided is decided by `rules`; here it is kept and told."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+from labs_lib.workspace import store
+from labs_lib.workspace.context import Context
+from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.jobs import messages, quartz, references, rules
+from labs_lib.workspace.jobs.model import Settings
+from labs_lib.workspace.jobs.rules import FINAL, Life, Result, State
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id INTEGER PRIMARY KEY, creator TEXT NOT NULL, run_as TEXT NOT NULL, created INTEGER NOT NULL, settings TEXT NOT NULL,
+    next_fire INTEGER, runs INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS runs (
+    id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, "trigger" TEXT NOT NULL,
+    creator TEXT NOT NULL, run_as TEXT NOT NULL, settings TEXT NOT NULL, parameters TEXT NOT NULL, overrides TEXT NOT NULL,
+    token TEXT UNIQUE, life TEXT NOT NULL, result TEXT, message TEXT NOT NULL DEFAULT '', code TEXT, asked INTEGER NOT NULL,
+    began INTEGER, ended INTEGER, timeout_at INTEGER, warn_at INTEGER, repairs TEXT NOT NULL DEFAULT '[]'
+);
+CREATE INDEX IF NOT EXISTS runs_of_job ON runs (job_id, life);
+CREATE INDEX IF NOT EXISTS runs_going ON runs (life) WHERE life IN ('QUEUED', 'RUNNING');
+CREATE TABLE IF NOT EXISTS attempts (
+    id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, task_key TEXT NOT NULL, number INTEGER NOT NULL,
+    latest INTEGER NOT NULL DEFAULT 1, life TEXT NOT NULL, result TEXT, message TEXT NOT NULL DEFAULT '', code TEXT, asked INTEGER,
+    began INTEGER, ended INTEGER, retry_at INTEGER, until INTEGER, outcome TEXT, resolved TEXT, task_values TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX IF NOT EXISTS attempts_of_run ON attempts (run_id);
+CREATE INDEX IF NOT EXISTS attempts_going ON attempts (life) WHERE life IN ('PENDING', 'RUNNING', 'WAITING_FOR_RETRY');
+"""
+_ALIVE = "(life = 'PENDING' OR (life = 'RUNNING' AND until IS NULL))"  # has a process, or is about to
+_CODES = {
+    Result.SUCCESS: "SUCCESS",
+    Result.SUCCESS_WITH_FAILURES: "SUCCESS_WITH_FAILURES",
+    Result.CANCELED: "USER_CANCELED",
+    Result.TIMEDOUT: "CANCELED",
+    Result.FAILED: "RUN_EXECUTION_ERROR",
+    Result.SKIPPED_FOR_LIMIT: "MAX_CONCURRENT_RUNS_EXCEEDED",
+}
+
+
+def row(ctx: Context, run_id: int) -> sqlite3.Row:
+    """A run that exists."""
+    found: sqlite3.Row = ctx.db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return found
+
+
+def settings_of(run: sqlite3.Row) -> Settings:
+    """The settings that a run was begun with."""
+    return Settings.model_validate_json(run["settings"])
+
+
+def latest(ctx: Context, run_id: int) -> list[sqlite3.Row]:
+    """The last attempt at each task of a run."""
+    return ctx.db.execute(
+        "SELECT * FROM attempts WHERE run_id = ? AND latest ORDER BY id", (run_id,)
+    ).fetchall()
+
+
+def states(rows: list[sqlite3.Row]) -> dict[str, State]:
+    """Attempts as the rules see them."""
+    return {
+        r["task_key"]: State(Life(r["life"]), Result(r["result"]) if r["result"] else None, r["outcome"])
+        for r in rows
+    }
+
+
+def submit(
+    ctx: Context,
+    settings: Settings,
+    parameters: dict[str, str],
+    overrides: dict[str, Any],
+    *,
+    job_id: int,
+    number: int,
+    kind: str,
+    trigger: str,
+    creator: str,
+    run_as: str,
+    token: str | None = None,
+    queue: bool | None = None,
+) -> int:
+    """A new run, which begins, waits or is skipped as the job's limit has it. Returns its id."""
+    run_id = store.next_id(ctx.db, "run")
+    queue = queue if queue is not None else bool(settings.queue and settings.queue.enabled)
+    query = "SELECT count(*), ifnull(sum(life = 'QUEUED'), 0) FROM runs WHERE job_id = ? AND life IN ('QUEUED', 'RUNNING')"
+    going, waiting = ctx.db.execute(query, (job_id,)).fetchone()
+    limit = settings.max_concurrent_runs
+    # Who comes later doesn't overtake those that wait.
+    life = rules.on_arrival(limit if waiting else going, limit, queue)
+    stored = json.dumps(settings.stored())
+    ctx.db.execute(
+        'INSERT INTO runs (id, job_id, number, kind, "trigger", creator, run_as, settings, parameters, overrides, token, life, asked)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(run_id, job_id, number, kind, trigger, creator, run_as, stored, json.dumps(parameters)),
+            *(
+                json.dumps(overrides),
+                token,
+                Life.QUEUED if life is not Life.SKIPPED else Life.SKIPPED,
+                ctx.now,
+            ),
+        ),
+    )
+    if life is Life.SKIPPED:
+        sentence = f"The job has {going} active runs, and {limit} are the most that it may have at once."
+        _end_run(ctx, run_id, Result.SKIPPED_FOR_LIMIT, sentence, Life.SKIPPED)
+        return run_id
+    for task in settings.tasks:
+        _attempt(ctx, run_id, task.task_key, 0, Life.BLOCKED)
+    if life is Life.PENDING:
+        _begin(ctx, run_id)
+        admit(ctx, job_id)
+    return run_id
+
+
+def _begin(ctx: Context, run_id: int) -> None:
+    settings = settings_of(row(ctx, run_id))
+    timeout_at = ctx.now + settings.timeout_seconds * 1000 if settings.timeout_seconds else None
+    warn_at = (
+        min((ctx.now + rule.value * 1000 + 1 for rule in settings.health.rules), default=None)
+        if settings.health
+        else None
+    )
+    ctx.db.execute(
+        "UPDATE runs SET life = 'RUNNING', began = ?, timeout_at = ?, warn_at = ? WHERE id = ?",
+        (ctx.now, timeout_at, warn_at, run_id),
+    )
+    messages.tell(ctx, row(ctx, run_id), settings, "on_start")
+    advance(ctx, run_id)
+
+
+def admit(ctx: Context, job_id: int) -> None:
+    """Begin as many of a job's queued runs as its limit allows, oldest first. One that ends at once makes room for the next."""
+    job = ctx.db.execute("SELECT settings FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if job is None:
+        return
+    limit = Settings.model_validate_json(job["settings"]).max_concurrent_runs
+    query = "SELECT id FROM runs WHERE job_id = ? AND life = ? ORDER BY id"
+    while queued := [r["id"] for r in ctx.db.execute(query, (job_id, Life.QUEUED))]:
+        active = len(ctx.db.execute(query, (job_id, Life.RUNNING)).fetchall())
+        begun = rules.admitted(queued, active, limit)
+        if not begun:
+            return
+        for run_id in begun:
+            _begin(ctx, run_id)
+
+
+def advance(ctx: Context, run_id: int) -> None:
+    """Start or skip each task whose dependencies are done, and end the run when all are."""
+    run = row(ctx, run_id)
+    if run["life"] != Life.RUNNING:
+        return
+    settings = settings_of(run)
+    while steps := rules.next_steps(settings.specs, states(rows := latest(ctx, run_id))):
+        for attempt in (each for each in rows if each["task_key"] in steps):
+            if (result := steps[attempt["task_key"]]) is not None:
+                sentence = "The task was not run, for what became of the tasks that it depends on."
+                _end_attempt(ctx, attempt["id"], result, sentence, life=Life.SKIPPED)
+            elif condition := settings.task(attempt["task_key"]).condition_task:
+                _decide(ctx, run, attempt, condition.model_dump())
+            else:
+                ctx.db.execute(
+                    "UPDATE attempts SET life = 'PENDING', asked = ? WHERE id = ?", (ctx.now, attempt["id"])
+                )
+                _wake(ctx)
+    rows = latest(ctx, run_id)
+    if (result := rules.run_result(settings.specs, states(rows))) is not None:
+        lost = any(each["life"] == Life.INTERNAL_ERROR for each in rows) and result is Result.FAILED
+        failed = next((each for each in rows if each["result"] == result), None)
+        sentence = ""
+        if failed and result not in rules.GOOD:
+            sentence = f"Task {failed['task_key']} failed with message: {failed['message']}"
+        _end_run(ctx, run_id, result, sentence, Life.INTERNAL_ERROR if lost else Life.TERMINATED)
+
+
+def _decide(ctx: Context, run: sqlite3.Row, attempt: sqlite3.Row, condition: dict[str, str]) -> None:
+    """Answer a condition task: it needs no process."""
+    ctx.db.execute("UPDATE attempts SET asked = ?, began = ? WHERE id = ?", (ctx.now, ctx.now, attempt["id"]))
+    try:
+        sides = references.resolve(condition, names(ctx, run, attempt))
+        outcome = "true" if rules.compare(sides["op"], sides["left"], sides["right"]) else "false"
+    except InvalidParameter as error:
+        _end_attempt(ctx, attempt["id"], Result.FAILED, error.message)
+        return
+    ctx.db.execute(
+        "UPDATE attempts SET outcome = ?, resolved = ? WHERE id = ?",
+        (outcome, json.dumps(sides), attempt["id"]),
+    )
+    _end_attempt(ctx, attempt["id"], Result.SUCCESS, "")
+
+
+def names(ctx: Context, run: sqlite3.Row, attempt: sqlite3.Row) -> dict[str, str]:
+    """What dynamic value references stand for in a task of a run."""
+    begun = datetime.fromtimestamp((run["began"] or ctx.now) / 1000, UTC)
+    known = {
+        "job.id": str(run["job_id"]),
+        "job.run_id": str(run["id"]),
+        "job.name": settings_of(run).name,
+        "job.trigger.type": run["trigger"],
+        "job.start_time.iso_date": begun.date().isoformat(),
+        "job.start_time.iso_datetime": begun.isoformat(),
+        "job.start_time.timestamp_ms": str(run["began"]),
+        "task.name": attempt["task_key"],
+        "task.run_id": str(attempt["id"]),
+        "task.execution_count": str(attempt["number"] + 1),
+        "workspace.url": ctx.services.address,
+    }
+    known |= {f"job.parameters.{name}": value for name, value in json.loads(run["parameters"]).items()}
+    for other in latest(ctx, run["id"]):
+        if other["life"] in FINAL:
+            known[f"tasks.{other['task_key']}.result_state"] = str(other["result"]).lower()
+            known[f"tasks.{other['task_key']}.run_id"] = str(other["id"])
+            for key, value in json.loads(other["task_values"]).items():
+                known[f"tasks.{other['task_key']}.values.{key}"] = (
+                    value if isinstance(value, str) else json.dumps(value)
+                )
+    return known
+
+
+def end_attempt(
+    ctx: Context, attempt_id: int, result: Result, message: str, code: str | None = None, ended: int | None = None,
+    life: Life = Life.TERMINATED,
+) -> None:  # fmt: skip
+    """End an attempt at a task, unless it has ended; what follows from it, a retry or the next tasks, follows."""
+    attempt = ctx.db.execute("SELECT * FROM attempts WHERE id = ?", (attempt_id,)).fetchone()
+    if attempt is None or attempt["life"] in FINAL:
+        return
+    _end_attempt(ctx, attempt_id, result, message, code, ended, life)
+    run = row(ctx, attempt["run_id"])
+    settings = settings_of(run)
+    task = settings.task(attempt["task_key"])
+    due = rules.retry_at(task.spec, attempt["number"], result, ctx.now)
+    if due is not None and run["life"] == Life.RUNNING:
+        ctx.db.execute("UPDATE attempts SET latest = 0 WHERE id = ?", (attempt_id,))
+        again = _attempt(ctx, run["id"], attempt["task_key"], attempt["number"] + 1, Life.WAITING_FOR_RETRY)
+        ctx.db.execute("UPDATE attempts SET retry_at = ? WHERE id = ?", (due, again))
+        retry(ctx)
+        return
+    messages.tell_task(ctx, run, settings, task, result, message)
+    advance(ctx, run["id"])
+    admit(ctx, run["job_id"])
+
+
+def retry(ctx: Context) -> None:
+    """Have the attempts run again whose wait is over."""
+    query = "UPDATE attempts SET life = 'PENDING', asked = ?, retry_at = NULL WHERE life = 'WAITING_FOR_RETRY' AND retry_at <= ?"
+    if ctx.db.execute(query, (ctx.now, ctx.now)).rowcount:
+        _wake(ctx)
+
+
+def _end_attempt(
+    ctx: Context, attempt_id: int, result: Result, message: str, code: str | None = None, ended: int | None = None,
+    life: Life = Life.TERMINATED,
+) -> None:  # fmt: skip
+    ctx.db.execute(
+        "UPDATE attempts SET life = ?, result = ?, message = ?, code = ?, ended = ?, until = NULL, retry_at = NULL,"
+        " asked = ifnull(asked, ?) WHERE id = ?",
+        (
+            life,
+            result,
+            message[:4000],
+            code or _CODES.get(result, "SKIPPED"),
+            ended or ctx.now,
+            ctx.now,
+            attempt_id,
+        ),
+    )
+
+
+def _attempt(ctx: Context, run_id: int, task_key: str, number: int, life: Life) -> int:
+    attempt_id = store.next_id(ctx.db, "run")  # a task's run has an id like any run
+    ctx.db.execute(
+        "INSERT INTO attempts (id, run_id, task_key, number, life) VALUES (?, ?, ?, ?, ?)",
+        (attempt_id, run_id, task_key, number, life),
+    )
+    return attempt_id
+
+
+def _end_run(ctx: Context, run_id: int, result: Result, message: str, life: Life = Life.TERMINATED) -> None:
+    run = row(ctx, run_id)
+    repairs = json.loads(run["repairs"])
+    if repairs:
+        repairs[-1] |= {"end_time": ctx.now, "result": result}
+    ctx.db.execute(
+        "UPDATE runs SET life = ?, result = ?, message = ?, code = ?, ended = ?, timeout_at = NULL, warn_at = NULL, repairs = ? WHERE id = ?",
+        (life, result, message[:4000], _CODES[result], ctx.now, json.dumps(repairs), run_id),
+    )
+    settings = settings_of(run)
+    messages.tell(ctx, row(ctx, run_id), settings, "on_success" if result in rules.GOOD else "on_failure")
+
+
+def stop(ctx: Context, run_id: int, result: Result, message: str) -> None:
+    """End a run at once, by a cancel or a timeout: what runs is killed, what waits doesn't begin. Nothing happens to one that has ended."""
+    run = row(ctx, run_id)
+    if run["life"] in FINAL:
+        return
+    for attempt in latest(ctx, run_id):
+        if attempt["life"] not in FINAL:
+            blocked = attempt["life"] == Life.BLOCKED
+            _end_attempt(
+                ctx, attempt["id"], result, message, life=Life.SKIPPED if blocked else Life.TERMINATED
+            )
+            kill(ctx, attempt["id"])
+    _end_run(ctx, run_id, result, message)
+    admit(ctx, run["job_id"])
+
+
+def kill(ctx: Context, attempt_id: int) -> None:
+    """End an attempt's process, once this transaction is kept."""
+    if runner := ctx.services.parts.get("jobs"):
+        ctx.after_commit(lambda: runner.kill(attempt_id))
+
+
+def _wake(ctx: Context) -> None:
+    if runner := ctx.services.parts.get("jobs"):
+        ctx.after_commit(runner.wake)
+
+
+def repair(
+    ctx: Context, run_id: int, tasks: set[str], parameters: dict[str, str], overrides: dict[str, Any]
+) -> int:
+    """Run some tasks of a run again, in the same run. Returns the repair's id. The caller has checked that the run has ended."""
+    run = row(ctx, run_id)
+    repair_id = store.next_id(ctx.db, "repair")
+    repairs = json.loads(run["repairs"]) or [
+        {
+            "type": "ORIGINAL",
+            "start_time": run["began"] or run["asked"],
+            "end_time": run["ended"],
+            "result": run["result"],
+        }
+    ]
+    ids = []
+    for attempt in latest(ctx, run_id):
+        if attempt["task_key"] in tasks:
+            ctx.db.execute("UPDATE attempts SET latest = 0 WHERE id = ?", (attempt["id"],))
+            ids.append(_attempt(ctx, run_id, attempt["task_key"], 0, Life.BLOCKED))
+    repairs.append(
+        {
+            "type": "REPAIR",
+            "id": repair_id,
+            "start_time": ctx.now,
+            "end_time": None,
+            "result": None,
+            "task_run_ids": ids,
+        }
+    )
+    ctx.db.execute(
+        "UPDATE runs SET life = 'QUEUED', result = NULL, message = '', code = NULL, ended = NULL, repairs = ?, parameters = ?, overrides = ?"
+        " WHERE id = ?",
+        (json.dumps(repairs), json.dumps(parameters), json.dumps(overrides), run_id),
+    )
+    began = run["began"]
+    _begin(ctx, run_id)
+    ctx.db.execute("UPDATE runs SET began = ifnull(?, began) WHERE id = ?", (began, run_id))
+    admit(ctx, run["job_id"])
+    return repair_id
+
+
+def due(ctx: Context) -> int | None:
+    """The next moment at which something of the jobs' happens by itself."""
+    moments = ctx.db.execute(
+        "SELECT (SELECT min(next_fire) FROM jobs), (SELECT min(retry_at) FROM attempts WHERE life = 'WAITING_FOR_RETRY'),"
+        " (SELECT min(until) FROM attempts WHERE life = 'RUNNING'), (SELECT min(warn_at) FROM runs WHERE life = 'RUNNING'),"
+        f" (SELECT min(timeout_at) FROM runs WHERE life = 'RUNNING' AND id NOT IN (SELECT run_id FROM attempts WHERE {_ALIVE}))"
+    ).fetchone()
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def tick(ctx: Context) -> None:
+    """Do what has become due by now."""
+    for attempt in ctx.db.execute(
+        "SELECT * FROM attempts WHERE life = 'RUNNING' AND until <= ? ORDER BY until, id", (ctx.now,)
+    ).fetchall():
+        result = Result(attempt["result"] or Result.SUCCESS)
+        end_attempt(ctx, attempt["id"], result, attempt["message"], ended=attempt["until"])
+    query = f"SELECT id FROM runs WHERE life = 'RUNNING' AND timeout_at <= ? AND id NOT IN (SELECT run_id FROM attempts WHERE {_ALIVE})"
+    for run in ctx.db.execute(query, (ctx.now,)).fetchall():
+        stop(ctx, run["id"], Result.TIMEDOUT, timed_out(settings_of(row(ctx, run["id"])).timeout_seconds))
+    retry(ctx)
+    for run in ctx.db.execute(
+        "SELECT * FROM runs WHERE life = 'RUNNING' AND warn_at <= ?", (ctx.now,)
+    ).fetchall():
+        ctx.db.execute("UPDATE runs SET warn_at = NULL WHERE id = ?", (run["id"],))
+        messages.tell(ctx, run, settings_of(run), "on_duration_warning_threshold_exceeded")
+    for job in ctx.db.execute(
+        "SELECT * FROM jobs WHERE next_fire <= ? ORDER BY next_fire, id", (ctx.now,)
+    ).fetchall():
+        settings = Settings.model_validate_json(job["settings"])
+        ctx.db.execute(
+            "UPDATE jobs SET next_fire = ? WHERE id = ?", (next_fire(settings, ctx.now), job["id"])
+        )
+        of_job(ctx, job, settings, "PERIODIC", job["creator"])
+
+
+def timed_out(seconds: int) -> str:
+    """The sentence for what took too long."""
+    return f"The run was stopped after its timeout of {seconds} seconds."
+
+
+def next_fire(settings: Settings, after: int) -> int | None:
+    """When a job's schedule fires next; None if it has none, or it is paused."""
+    schedule = settings.schedule
+    if schedule is None or schedule.pause_status == "PAUSED":
+        return None
+    return quartz.following(schedule.quartz_cron_expression, schedule.timezone_id, after)
+
+
+def of_job(
+    ctx: Context,
+    job: sqlite3.Row,
+    settings: Settings,
+    trigger: str,
+    creator: str,
+    given: dict[str, str] | None = None,
+    overrides: dict[str, Any] | None = None,
+    token: str | None = None,
+    queue: bool | None = None,
+) -> int:
+    """A new run of a job. `given` are values of its parameters. Returns its id. Raises InvalidParameter for a parameter that it lacks."""
+    parameters = parameters_of(settings, given or {})
+    ctx.db.execute("UPDATE jobs SET runs = runs + 1 WHERE id = ?", (job["id"],))
+    return submit(
+        ctx,
+        settings,
+        parameters,
+        overrides or {},
+        job_id=job["id"],
+        number=job["runs"] + 1,
+        kind="JOB_RUN",
+        trigger=trigger,
+        creator=creator,
+        run_as=job["run_as"],
+        token=token,
+        queue=queue,
+    )
+
+
+def parameters_of(settings: Settings, given: dict[str, str]) -> dict[str, str]:
+    """The values of a job's parameters in a run: what is given, else the defaults. Raises InvalidParameter."""
+    defaults = {parameter.name: parameter.default for parameter in settings.parameters}
+    if unknown := sorted(given.keys() - defaults.keys()):
+        raise InvalidParameter(
+            f"The job has no parameter {unknown[0]!r}; it has {', '.join(defaults) or 'none'}."
+        )
+    return defaults | given

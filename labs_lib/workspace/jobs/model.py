@@ -1,0 +1,327 @@
+"""Settings of a job as the Jobs API 2.2 has them, checked when they come in; what no exercise needs is refused by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from labs_lib.workspace import notify
+from labs_lib.workspace.context import Context
+from labs_lib.workspace.endpoints import Model, Text
+from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.jobs import quartz, references
+from labs_lib.workspace.jobs.rules import Dependency, Spec, check_graph
+
+Key = Annotated[str, StringConstraints(pattern=r"^[\w\-]{1,100}$")]
+Seconds = Annotated[int, Field(ge=0, le=10**9)]
+RunIf = Literal[
+    "ALL_SUCCESS", "ALL_DONE", "NONE_FAILED", "AT_LEAST_ONE_SUCCESS", "ALL_FAILED", "AT_LEAST_ONE_FAILED"
+]
+KINDS = (
+    "notebook_task",
+    "spark_python_task",
+    "python_wheel_task",
+    "sql_task",
+    "pipeline_task",
+    "condition_task",
+)
+NOT_HERE = ("continuous", "trigger", "triggers", "git_source")
+MOST_TASKS, MOST_TAGS = 1000, 25
+EVENTS = ("on_start", "on_success", "on_failure", "on_duration_warning_threshold_exceeded")
+
+
+class Loose(Model):
+    """Settings that are kept as they come, beside those that are looked at."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+
+class DependsOn(Model):
+    task_key: Key
+    outcome: Literal["true", "false"] | None = None
+
+
+class NotebookTask(Loose):
+    notebook_path: str
+    base_parameters: dict[str, str] = {}
+    source: Literal["WORKSPACE"] = "WORKSPACE"
+
+
+class PythonTask(Loose):
+    python_file: str
+    parameters: list[str] = []
+    source: Literal["WORKSPACE"] = "WORKSPACE"
+
+
+class WheelTask(Loose):
+    package_name: Annotated[str, StringConstraints(pattern=r"^[\w.\-]+$")]
+    entry_point: Annotated[str, StringConstraints(pattern=r"^[\w.\-]+$")]
+    parameters: list[str] = []
+    named_parameters: dict[str, str] = {}
+
+
+class SqlFile(Loose):
+    path: str
+    source: Literal["WORKSPACE"] = "WORKSPACE"
+
+
+class SqlTask(Loose):
+    warehouse_id: str
+    file: SqlFile
+    parameters: dict[str, str] = {}
+
+
+class PipelineTask(Loose):
+    pipeline_id: str
+    full_refresh: bool = False
+
+
+class ConditionTask(Model):
+    op: Literal[
+        "EQUAL_TO", "NOT_EQUAL", "GREATER_THAN", "GREATER_THAN_OR_EQUAL", "LESS_THAN", "LESS_THAN_OR_EQUAL"
+    ]
+    left: str
+    right: str
+
+
+class Rule(Model):
+    metric: Literal["RUN_DURATION_SECONDS"]
+    op: Literal["GREATER_THAN"]
+    value: Annotated[int, Field(ge=0)]
+
+
+class Health(Model):
+    rules: list[Rule] = []
+
+
+class Webhook(Model):
+    id: str
+
+
+class Emails(Loose):
+    on_start: list[str] = []
+    on_success: list[str] = []
+    on_failure: list[str] = []
+    on_duration_warning_threshold_exceeded: list[str] = []
+    no_alert_for_skipped_runs: bool = False
+
+
+class Webhooks(Loose):
+    on_start: list[Webhook] = []
+    on_success: list[Webhook] = []
+    on_failure: list[Webhook] = []
+    on_duration_warning_threshold_exceeded: list[Webhook] = []
+
+
+class Quiet(Loose):
+    no_alert_for_skipped_runs: bool = False
+    no_alert_for_canceled_runs: bool = False
+
+
+class Notified(Loose):
+    """What tasks and jobs have in common: whom to tell, how long it may take."""
+
+    email_notifications: Emails = Emails()
+    webhook_notifications: Webhooks = Webhooks()
+    notification_settings: Quiet = Quiet()
+    health: Health | None = None
+    timeout_seconds: Seconds = 0
+
+
+class Task(Notified):
+    task_key: Key
+    depends_on: list[DependsOn] = []
+    run_if: RunIf = "ALL_SUCCESS"
+    max_retries: Annotated[int, Field(ge=-1)] = 0
+    min_retry_interval_millis: Annotated[int, Field(ge=0)] = 0
+    retry_on_timeout: bool = False
+    disabled: Literal[False] = False
+    notebook_task: NotebookTask | None = None
+    spark_python_task: PythonTask | None = None
+    python_wheel_task: WheelTask | None = None
+    sql_task: SqlTask | None = None
+    pipeline_task: PipelineTask | None = None
+    condition_task: ConditionTask | None = None
+    job_cluster_key: str | None = None
+    existing_cluster_id: str | None = None
+    new_cluster: dict[str, Any] | None = None
+    libraries: list[dict[str, Any]] = []
+
+    @property
+    def kind(self) -> str:
+        """Which of the task types it is."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def spec(self) -> Spec:
+        """What the rules have to know of it."""
+        return Spec(
+            self.task_key,
+            tuple(Dependency(d.task_key, d.outcome) for d in self.depends_on),
+            self.run_if,
+            self.max_retries,
+            self.min_retry_interval_millis,
+            self.retry_on_timeout,
+        )
+
+
+class JobCluster(Model):
+    job_cluster_key: Key
+    new_cluster: dict[str, Any]
+
+
+class Parameter(Model):
+    name: Annotated[str, StringConstraints(pattern=r"^[\w.\-]{1,100}$")]
+    default: str = ""
+
+
+class Schedule(Loose):
+    quartz_cron_expression: str
+    timezone_id: str
+    pause_status: Literal["PAUSED", "UNPAUSED"] = "UNPAUSED"
+
+
+class RunAs(Model):
+    user_name: str | None = None
+    service_principal_name: str | None = None
+
+
+class Queue(Model):
+    enabled: bool
+
+
+class Settings(Notified):
+    name: Text = "Untitled"
+    tasks: Annotated[list[Task], Field(max_length=MOST_TASKS)] = []
+    job_clusters: Annotated[list[JobCluster], Field(max_length=100)] = []
+    parameters: list[Parameter] = []
+    max_concurrent_runs: Annotated[int, Field(ge=0, le=1000)] = 1
+    queue: Queue | None = None
+    schedule: Schedule | None = None
+    run_as: RunAs | None = None
+    tags: Annotated[dict[str, str], Field(max_length=MOST_TAGS)] = {}
+    format: str | None = Field(None, exclude=True)
+
+    @property
+    def specs(self) -> list[Spec]:
+        return [task.spec for task in self.tasks]
+
+    def task(self, key: str) -> Task:
+        """The task of that key."""
+        return next(task for task in self.tasks if task.task_key == key)
+
+    def stored(self) -> dict[str, Any]:
+        """As the store keeps it and `get` shows it: what was given, and the defaults that Databricks shows too."""
+        told = self.model_dump(exclude_unset=True, exclude_none=True)
+        for task in told.get("tasks", []):
+            task.update({"run_if": "ALL_SUCCESS", "timeout_seconds": 0, "email_notifications": {}} | task)
+        defaults = {"name": self.name, "max_concurrent_runs": 1, "timeout_seconds": 0}
+        return (
+            defaults
+            | {"email_notifications": {}, "webhook_notifications": {}}
+            | told
+            | {"format": "MULTI_TASK"}
+        )
+
+
+def check(ctx: Context, settings: Settings) -> None:
+    """Raise InvalidParameter, which names task and field, if a run of these settings could not be."""
+    extra = settings.model_extra or {}
+    if wrong := [name for name in NOT_HERE if extra.get(name)]:
+        raise InvalidParameter(
+            f"This workspace has no {wrong[0]} for jobs; use a schedule, and files of the workspace."
+        )
+    check_graph(settings.specs)
+    names = [parameter.name for parameter in settings.parameters]
+    _once("parameter", names)
+    _once("job cluster", [cluster.job_cluster_key for cluster in settings.job_clusters])
+    if settings.schedule:
+        quartz.check(settings.schedule.quartz_cron_expression, settings.schedule.timezone_id)
+    if settings.run_as and (settings.run_as.user_name is None) == (
+        settings.run_as.service_principal_name is None
+    ):
+        raise InvalidParameter("run_as takes user_name or service_principal_name, exactly one of the two.")
+    _check_notified(ctx, settings)
+    for task in settings.tasks:
+        _check_task(settings, task)
+        _check_notified(ctx, task)
+        references.check(task.model_dump(include=set(KINDS)), frozenset(names))
+
+
+def _check_task(settings: Settings, task: Task) -> None:
+    given = [kind for kind in KINDS if getattr(task, kind) is not None]
+    others = [
+        name
+        for name, value in (task.model_extra or {}).items()
+        if name.endswith("_task") and value is not None
+    ]
+    if others:
+        raise InvalidParameter(
+            f"The task {task.task_key!r} is a {others[0]}; this workspace runs {', '.join(KINDS)}."
+        )
+    if len(given) != 1:
+        raise InvalidParameter(
+            f"The task {task.task_key!r} has {len(given) or 'no'} task types; it needs exactly one of {', '.join(KINDS)}."
+        )
+    compute = [
+        n for n in ("job_cluster_key", "existing_cluster_id", "new_cluster") if getattr(task, n) is not None
+    ]
+    if len(compute) > 1:
+        raise InvalidParameter(
+            f"The task {task.task_key!r} has {' and '.join(compute)}; it takes one of them at most."
+        )
+    if task.job_cluster_key and task.job_cluster_key not in [
+        c.job_cluster_key for c in settings.job_clusters
+    ]:
+        raise InvalidParameter(
+            f"The task {task.task_key!r} asks for the job cluster {task.job_cluster_key!r}, which the job doesn't have."
+        )
+    conditions = {other.task_key for other in settings.tasks if other.condition_task}
+    for dependency in task.depends_on:
+        if dependency.outcome and dependency.task_key not in conditions:
+            raise InvalidParameter(
+                f"The task {task.task_key!r} waits for an outcome of {dependency.task_key!r}, which is no condition_task."
+            )
+
+
+def _check_notified(ctx: Context, settings: Notified) -> None:
+    for event in EVENTS:
+        for address in getattr(settings.email_notifications, event):
+            notify.check_address(address)
+        for webhook in getattr(settings.webhook_notifications, event):
+            notify.check_destination(ctx, webhook.id)
+
+
+def _once(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidParameter(f"The {what} {name!r} stands twice in the job.")
+        seen.add(name)
+
+
+def updated(old: dict[str, Any], new: dict[str, Any], remove: Iterable[str]) -> dict[str, Any]:
+    """Settings after an update: fields are replaced, but tasks and job clusters merged by their keys. Raises InvalidParameter."""
+    merged = dict(old)
+    keys = {"tasks": "task_key", "job_clusters": "job_cluster_key"}
+    for path in remove:
+        field, _, entry = path.partition("/")
+        if entry and field in keys:
+            merged[field] = [each for each in merged.get(field, []) if each[keys[field]] != entry]
+        elif entry:
+            raise InvalidParameter(
+                f"fields_to_remove has {path!r}; of nested fields only tasks and job clusters can be removed."
+            )
+        else:
+            merged.pop(field, None)
+    for field, value in new.items():
+        if field in keys and isinstance(value, list):
+            key = keys[field]
+            fresh = {each.get(key): each for each in value if isinstance(each, dict)}
+            kept = [fresh.pop(each[key], each) for each in merged.get(field, [])]
+            merged[field] = [*kept, *fresh.values()]
+        else:
+            merged[field] = value
+    return merged

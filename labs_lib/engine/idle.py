@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import psutil
 
 from labs_lib import settings
-from labs_lib.engine import server
-
-LOOK_EVERY = 5.0  # seconds
+from labs_lib.engine import keeper, server
 
 
 def has_clients(watched: server.Server) -> bool:
@@ -20,17 +16,7 @@ def has_clients(watched: server.Server) -> bool:
 
 def watch(watched: server.Server, limit: float) -> str:
     """Wait until the server ends by itself (`ended`) or has been without clients for `limit` seconds (`idle`)."""
-    idle_since = time.monotonic()
-    while server.is_alive(watched):
-        try:
-            if has_clients(watched):
-                idle_since = time.monotonic()
-        except psutil.NoSuchProcess:
-            break
-        if time.monotonic() - idle_since >= limit:
-            return "idle"
-        time.sleep(min(LOOK_EVERY, limit))
-    return "ended"
+    return keeper.watch(watched, limit, lambda: has_clients(watched))
 
 
 if __name__ == "__main__":

@@ -1,28 +1,20 @@
-"""The local Spark Connect server: one per user and LABS_HOME, loopback only, behind a token.
-
-State is one file, `server/server.json` (readable by the user alone), written when the server answers. A lock
-around start and stop makes two notebooks that start at the same moment share one server.
-"""
+"""The local Spark Connect server: one per user and LABS_HOME, loopback only, behind a token; `keeper` keeps it."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import psutil
 
 from labs_lib import settings
-from labs_lib.engine import archive, jars
+from labs_lib.engine import archive, jars, keeper
 from labs_lib.engine.java import MODULE_OPTIONS, Java, find
 from labs_lib.errors import LabsError
 
@@ -43,12 +35,9 @@ appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
 
 
 @dataclass(frozen=True)
-class Server:
-    """A running server. `created` is the process's start time, which tells it from a later one of the same pid."""
+class Server(keeper.Kept):
+    """A running server."""
 
-    pid: int
-    created: float
-    port: int
     ui_port: int
     token: str
     java: str
@@ -72,55 +61,27 @@ def folder() -> Path:
 
 def recorded() -> Server | None:
     """The server that the state file names, alive or not."""
-    try:
-        return Server(**json.loads((folder() / "server.json").read_text()))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
-        return None
-
-
-def is_alive(server: Server) -> bool:
-    """Whether that very process runs and its port accepts connections."""
-    return _process(server) is not None and _accepts(server.port)
+    return keeper.recorded(folder(), Server)
 
 
 def running() -> Server | None:
     """The server, if it runs."""
-    server = recorded()
-    return server if server and is_alive(server) else None
+    return keeper.running(folder(), Server)
 
 
 def ensure() -> Server:
     """The server, started if it does not run. Raises LabsError with a sentence if it can't be."""
-    if server := running():
-        return server
-    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    with filelock.FileLock(folder() / ".lock", timeout=2 * settings.START_TIMEOUT):
-        if server := running():  # another notebook was faster
-            return server
-        if stale := recorded():
-            _terminate(stale)
-        return _start()
+    return keeper.ensure(folder(), Server, _start, settings.START_TIMEOUT, _watch_over)
 
 
 def stop(reason: str = "command") -> bool:
     """Stop the server if there is one, noting why; tells whether there was."""
-    folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    with filelock.FileLock(folder() / ".lock", timeout=2 * settings.START_TIMEOUT):
-        server = recorded()
-        if server is None:
-            return False
-        existed = _terminate(server)
-        (folder() / "server.json").unlink(missing_ok=True)
-        (folder() / "stopped").write_text(reason)
-        return existed
+    return keeper.stop(folder(), Server, reason, settings.START_TIMEOUT)
 
 
 def why_stopped() -> str:
     """Why the last server is gone: `command`, `idle`, or `killed` when nobody says."""
-    try:
-        return (folder() / "stopped").read_text()
-    except FileNotFoundError:
-        return "killed"
+    return keeper.why_stopped(folder())
 
 
 def launch(
@@ -168,31 +129,23 @@ def launch(
         # The JVM takes the letters that a path may have from this; under LC_ALL=C it would see only ASCII.
         "LC_ALL": "C.UTF-8",
     }
-    with (scratch / "server.log").open("wb") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=scratch,
-            env=environment,
-            start_new_session=True,  # Ctrl-C in a notebook or terminal is not for the server
-        )
+    return keeper.launch(command, scratch, environment)
 
 
 def wait_until_up(process: subprocess.Popen[bytes], port: int, scratch: Path) -> None:
     """Return when the server accepts connections. Raises LabsError if it ends or does not come up in time."""
-    deadline = time.monotonic() + settings.START_TIMEOUT
-    while not _accepts(port):
-        if process.poll() is not None:
-            raise LabsError(explain_failure((scratch / "server.log").read_text(errors="replace"), scratch))
-        if time.monotonic() > deadline:
-            process.kill()
-            raise LabsError(
-                f"The Spark server did not answer within {settings.START_TIMEOUT:.0f} s; its log is {scratch / 'server.log'}. "
-                "Close other programs and try again; `labs doctor` tells what this machine has."
-            )
-        time.sleep(0.1)
+    log = scratch / "server.log"
+    keeper.wait_until_up(
+        process,
+        port,
+        settings.START_TIMEOUT,
+        0.1,
+        ended=lambda: explain_failure(log.read_text(errors="replace"), scratch),
+        silent=lambda: (
+            f"The Spark server did not answer within {settings.START_TIMEOUT:.0f} s; its log is {log}. "
+            "Close other programs and try again; `labs doctor` tells what this machine has."
+        ),
+    )
 
 
 def explain_failure(log: str, scratch: Path) -> str:
@@ -233,23 +186,16 @@ def check_machine() -> None:
         )
 
 
-def free_port() -> int:
-    """A TCP port that was free on loopback a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _start() -> Server:
     check_machine()
     wanted = settings.port()
-    if wanted and _accepts(wanted):
+    if wanted and keeper.accepts(wanted):
         raise LabsError(
             f"Port {wanted} (LABS_PORT) is taken by another program; set it to a free port, or unset it."
         )
     java = find()
     jars.resolve(java)
-    port, ui_port, token = wanted or free_port(), free_port(), secrets.token_urlsafe(32)
+    port, ui_port, token = wanted or keeper.free_port(), keeper.free_port(), secrets.token_urlsafe(32)
     shutil.rmtree(folder() / "tmp", ignore_errors=True)
     process = launch(java, port, ui_port, token, folder(), archive.options(java))
     try:
@@ -257,9 +203,9 @@ def _start() -> Server:
     except BaseException:
         process.kill()
         raise
-    server = Server(
+    return Server(
         pid=process.pid,
-        created=psutil.Process(process.pid).create_time(),
+        created=keeper.created(process.pid),
         port=port,
         ui_port=ui_port,
         token=token,
@@ -267,8 +213,10 @@ def _start() -> Server:
         java_version=java.version,
         started=time.strftime("%Y-%m-%d %H:%M:%S"),
     )
-    _record(server)
-    (folder() / "stopped").unlink(missing_ok=True)
+
+
+def _watch_over() -> None:
+    """Have a process of its own stop the server when nobody uses it any more."""
     subprocess.Popen(
         [sys.executable, "-m", "labs_lib.engine.idle"],
         stdin=subprocess.DEVNULL,
@@ -276,40 +224,3 @@ def _start() -> Server:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    return server
-
-
-def _record(server: Server) -> None:
-    path = folder() / "server.json"
-    scratch = path.with_suffix(".tmp")
-    scratch.unlink(missing_ok=True)
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(asdict(server), file, indent=1)
-    scratch.replace(path)
-
-
-def _process(server: Server) -> psutil.Process | None:
-    try:
-        process = psutil.Process(server.pid)
-        same = abs(process.create_time() - server.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return None
-    return process if same else None
-
-
-def _terminate(server: Server) -> bool:
-    process = _process(server)
-    if process is None:
-        return False
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=20)
-    except psutil.TimeoutExpired:
-        process.kill()
-    return True
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

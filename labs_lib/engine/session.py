@@ -20,7 +20,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from labs_lib import settings
-from labs_lib.engine import builder, delta_table, first_rows, server
+from labs_lib.engine import builder, delta_table, first_rows, keeper, server
 from labs_lib.vetting import statements
 
 LOST = {
@@ -109,7 +109,7 @@ def is_lost(current: Connection) -> bool:
     """
     if current.spark.is_stopped:
         return True
-    return current.server is not None and not server.is_alive(current.server)
+    return current.server is not None and not keeper.is_alive(current.server)
 
 
 def recover() -> str | None:
@@ -119,7 +119,7 @@ def recover() -> str | None:
     lost = _connection
     # Another notebook may have replaced the server already: then only the session is new.
     reason = server.why_stopped() if server.running() is None else "killed"
-    if lost.server is None or server.is_alive(lost.server):
+    if lost.server is None or keeper.is_alive(lost.server):
         reason = "closed"
     fresh = connection()
     for namespace in _namespaces():

@@ -13,7 +13,7 @@ from pathlib import Path
 import filelock
 
 from labs_lib import settings
-from labs_lib.engine import archive, server
+from labs_lib.engine import archive, keeper, server
 from labs_lib.engine.java import Java
 
 DUMP_TIMEOUT = 300  # seconds
@@ -51,9 +51,9 @@ def create(java: Java) -> bool:
 
 def _train(java: Java, options: list[str], scratch: Path) -> None:
     """Run a server with those options through the training workload, and wait until it has ended."""
-    port, token = server.free_port(), secrets.token_urlsafe(32)
+    port, token = keeper.free_port(), secrets.token_urlsafe(32)
     process = server.launch(
-        java, port, server.free_port(), token, scratch / "server", ["-Xlog:disable", *options]
+        java, port, keeper.free_port(), token, scratch / "server", ["-Xlog:disable", *options]
     )
     try:
         server.wait_until_up(process, port, scratch / "server")

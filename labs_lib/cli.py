@@ -17,6 +17,7 @@ from rich.table import Table
 from labs_lib import registry, settings
 from labs_lib.engine import archive, jars, java, server, training
 from labs_lib.errors import LabsError
+from labs_lib.workspace import client, process
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The course's Spark server, and a learner's workspace."
@@ -53,26 +54,38 @@ def start() -> None:
 
 @app.command()
 def stop() -> None:
-    """Stop the Spark server."""
+    """Stop the Spark server, and the workspaces that run."""
     with _sentences():
+        for folder in process.stop_all():
+            console.print(f"The workspace of {folder} has stopped.", highlight=False, soft_wrap=True)
         console.print("The Spark server has stopped." if server.stop() else "No Spark server was running.")
 
 
 @app.command()
 def status() -> None:
-    """Tell whether the Spark server runs."""
+    """Tell whether the Spark server runs, and which workspaces do."""
     with _sentences():
         found = server.running()
+        for each in process.every():
+            console.print(
+                f"The workspace of {each.folder} runs since {each.started} (pid {each.pid}, {_memory(each.pid)}) at {each.address}; "
+                f"its page is at {each.page}",
+                highlight=False,
+                soft_wrap=True,
+            )
     if found is None:
         console.print("No Spark server is running; a notebook starts one when it needs it.")
         raise typer.Exit(1)
-    memory = psutil.Process(found.pid).memory_info().rss / 2**20
     console.print(
-        f"The Spark server runs since {found.started} (pid {found.pid}, Java {found.java_version}, {memory:,.0f} MiB); "
+        f"The Spark server runs since {found.started} (pid {found.pid}, Java {found.java_version}, {_memory(found.pid)}); "
         f"its UI is at {found.ui}",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _memory(pid: int) -> str:
+    return f"{psutil.Process(pid).memory_info().rss / 2**20:,.0f} MiB"
 
 
 @app.command()
@@ -118,6 +131,13 @@ def doctor() -> None:
         row("server", f"pid {running.pid}, port {running.port}, UI {running.ui}, since {running.started}")
     else:
         row("server", "not running; a notebook starts it when it needs it")
+    workspaces = list(process.every())
+    if client.is_elsewhere():
+        row("workspace", f"DATABRICKS_HOST names {os.environ['DATABRICKS_HOST']}; no local one is started")
+    for each in workspaces:
+        row("workspace", f"pid {each.pid}, {each.address}, since {each.started}, {each.folder}")
+    if not workspaces and not client.is_elsewhere():
+        row("workspace", "none running; a notebook starts its own when it needs it")
     memory = psutil.virtual_memory()
     row(
         "memory",

@@ -1,4 +1,4 @@
-"""A learner's session on one module: its Spark session, its database, its folder."""
+"""A learner's session on one module: its Spark session, its database, its folder, its workspace."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote, urlsplit
 
 import filelock
@@ -21,6 +21,10 @@ from labs_lib import registry, settings
 from labs_lib.engine import session
 from labs_lib.engine.sql import literal
 from labs_lib.errors import LabsError
+from labs_lib.workspace import client
+
+if TYPE_CHECKING:
+    from databricks.sdk import WorkspaceClient
 
 _current: Lab | None = None
 _databases: dict[Path, str] = {}  # by the folder of the lab that uses it
@@ -66,6 +70,22 @@ class Lab:
                 f"There is no Delta table {table!r} among the tables of {self.module}; create it there first."
             )
         return path
+
+    @property
+    def workspace(self) -> WorkspaceClient:
+        """A databricks-sdk client of this lab's workspace, as its admin; the local service starts on first need.
+
+        With DATABRICKS_HOST and DATABRICKS_TOKEN set it is one of the workspace that they name. Raises LabsError if none can be had.
+        """
+        return client.workspace(self.folder)
+
+    def workspace_as(self, user: str) -> WorkspaceClient:
+        """A client as the user of that address, or the service principal of that application id. Raises LabsError if there is none."""
+        return client.workspace(self.folder, user)
+
+    def token_for(self, user: str | None = None) -> str:
+        """A token of that user, or of the admin, for curl, Terraform or an SDK of another language. Raises LabsError if there is none."""
+        return client.token_for(self.folder, user)
 
     def load(self, name: str, scale: float | None = None, fresh: bool = False) -> DataFrame:
         """A course table, as a Delta table of this lab's database.

@@ -98,7 +98,7 @@ def _answering(workspace: Workspace, endpoint: Endpoint) -> Callable[[HttpReques
             fields = await _fields(http, endpoint)
             answered = await run_in_threadpool(_answer, workspace, endpoint, _token(http), fields, request)
         except WorkspaceError as error:
-            response = _refusal(error, request)
+            response = page.refusal(error) if http.url.path == f"{page.PATH}/" else _refusal(error, request)
         except Exception:
             log.exception("request %s: %s %s", request.id, endpoint.method, endpoint.path)
             response = _error(
@@ -184,7 +184,9 @@ def _token(http: HttpRequest) -> str | None:
     scheme, _, token = http.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    return http.cookies.get(page.COOKIE) if http.url.path.startswith(page.PATH) else None
+    if http.url.path != f"{page.PATH}/":
+        return None
+    return http.query_params.get("token") or http.cookies.get(page.COOKIE.format(port=http.url.port))
 
 
 async def _fields(http: HttpRequest, endpoint: Endpoint) -> dict[str, Any]:

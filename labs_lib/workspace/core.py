@@ -20,13 +20,14 @@ STEPS = 100_000  # moments that one move of the clock may stop at
 
 class Workspace:
     """Store, services and what these keep in memory. Each service is a module with SCHEMA and ENDPOINTS, and, where it needs them,
-    `prepare(ctx)` (what a new workspace begins with), `tick(ctx)`, `due(ctx)`, `start(services)`, `stop(services)`, `export(ctx)`, `load(ctx, state)`.
+    `prepare(ctx)` (what a new workspace begins with), `tick(ctx)`, `due(ctx)`, `start(services)`, `stop(services)`, `busy(services)`, `export(ctx)`, `load(ctx, state)`.
     """
 
     def __init__(self, home: Path, services: Sequence[ModuleType]) -> None:
         self.home = home
         self.address = ""
         self.parts: dict[str, Any] = {}
+        self._used = True
         self.services = tuple(services)
         self.store = store.Store(home / "workspace.db", [service.SCHEMA for service in services])
         with self.transaction() as ctx:
@@ -49,8 +50,14 @@ class Workspace:
         """A context in a transaction that is open already."""
         return Context(db, now, caller, self.home, self, request)
 
+    def was_used(self) -> bool:
+        """Whether anything was asked of the workspace since this was called last, or a service has work to do."""
+        used, self._used = self._used, False
+        return used or any(service.busy(self) for service in self._having("busy"))
+
     def settle(self) -> None:
         """Let each service do what has become due by now, moment by moment, in the order of time."""
+        self._used = True
         with self.transaction() as ctx:
             last = -1
             for _ in range(STEPS):

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from labs_lib.errors import LabsError
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS counters (kind TEXT PRIMARY KEY, last INTEGER NOT NULL);
@@ -29,13 +31,17 @@ class Store:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute(
-            "PRAGMA synchronous=NORMAL"
-        )  # a killed process loses nothing; a power cut may lose the last moments
-        self._db.execute("PRAGMA foreign_keys=ON")
-        for schema in (SCHEMA, *schemas):
-            self._db.executescript(schema)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # A killed process loses nothing; a power cut may lose the last moments.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            for schema in (SCHEMA, *schemas):
+                self._db.executescript(schema)
+        except sqlite3.DatabaseError as error:
+            raise LabsError(
+                f"The workspace's state, {path}, can't be read ({error}); move the file aside to begin with a new workspace."
+            ) from None
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -11,6 +11,7 @@ from labs_lib.workspace.identity.principals import (
     named,
     require_admin,
 )
+from labs_lib.workspace.identity.shown import overview
 from labs_lib.workspace.identity.state import export, load
 from labs_lib.workspace.identity.tokens import adopt, as_user, caller_of, owner_of
 
@@ -29,6 +30,7 @@ __all__ = [
     "load",
     "members",
     "named",
+    "overview",
     "owner_of",
     "prepare",
     "require_admin",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 import sqlite3
+from itertools import count
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from labs_lib.workspace import store
 from labs_lib.workspace.context import Caller, Context
 from labs_lib.workspace.endpoints import Endpoint, Model, Text
 from labs_lib.workspace.errors import InvalidParameter, NotFound, PermissionDenied, QuotaExceeded
@@ -39,7 +42,19 @@ def make(
     ).fetchone()[0]
     if held >= MOST:
         raise QuotaExceeded(f"{owner.name} has {held} tokens, and {MOST} are the most that anybody may have.")
-    token = f"dapi{secrets.token_hex(16)}"
+    return keep(db, now, f"dapi{secrets.token_hex(16)}", owner, made_by, comment, lifetime)
+
+
+def keep(
+    db: sqlite3.Connection,
+    now: int,
+    token: str,
+    owner: principals.Principal,
+    made_by: str,
+    comment: str,
+    lifetime: int | None,
+) -> tuple[str, str]:
+    """Have this token be the owner's; returns it and its id."""
     id = digest(token)
     expires = NEVER if lifetime is None else now + lifetime * 1000
     db.execute(
@@ -127,7 +142,6 @@ class Filter(Model):
 
 class ForUser(Model):
     user_name: str
-    lifetime_seconds: Annotated[int, Field(gt=0, le=LONGEST)] = LONGEST
 
 
 def _create(ctx: Context, wanted: Create) -> dict[str, Any]:
@@ -151,7 +165,24 @@ def _create_for_user(ctx: Context, wanted: ForUser) -> dict[str, Any]:
     found = principals.named(ctx, wanted.user_name)
     if found is None:
         raise NotFound(f"There is no user or service principal {wanted.user_name!r}; create it first.")
-    return _made(ctx, found, "lab.token_for", wanted.lifetime_seconds)
+    token, id = _standing(ctx, found)
+    return {"token_value": token, "token_info": _info(_row(ctx, id))}
+
+
+def _standing(ctx: Context, owner: principals.Principal) -> tuple[str, str]:
+    """The same token for somebody each time, worked out from the workspace's secret, until it is revoked."""
+    secret = store.setting(ctx.db, "token_secret")
+    if not secret:
+        secret = secrets.token_hex()
+        store.set_setting(ctx.db, "token_secret", secret)
+    for number in count():
+        token = f"dapi{hmac.digest(secret.encode(), f'{owner.id}.{number}'.encode(), 'sha256').hex()[:32]}"
+        row = ctx.db.execute("SELECT revoked FROM tokens WHERE id = ?", (digest(token),)).fetchone()
+        if row is None:
+            return keep(ctx.db, ctx.now, token, owner, ctx.caller.user_name, "lab.token_for", None)
+        if not row["revoked"]:
+            return token, digest(token)
+    raise AssertionError("count() has no end")
 
 
 def _made(ctx: Context, owner: principals.Principal, comment: str, lifetime: int | None) -> dict[str, Any]:

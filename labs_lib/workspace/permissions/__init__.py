@@ -10,7 +10,7 @@ from labs_lib.workspace.permissions.lists import (
     register,
     require,
 )
-from labs_lib.workspace.permissions.routes import ENDPOINTS, export, load
+from labs_lib.workspace.permissions.routes import ENDPOINTS, export, load, overview
 
 __all__ = [
     "ENDPOINTS",
@@ -22,6 +22,7 @@ __all__ = [
     "grant_owner",
     "level_of",
     "load",
+    "overview",
     "register",
     "require",
 ]

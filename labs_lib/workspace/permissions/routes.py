@@ -10,6 +10,7 @@ from labs_lib.workspace import identity
 from labs_lib.workspace.context import Context
 from labs_lib.workspace.endpoints import Endpoint, Model, validated
 from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.overview import Table
 from labs_lib.workspace.permissions import lists
 from labs_lib.workspace.permissions.lists import OWNER, Grant
 
@@ -153,6 +154,13 @@ def shown(ctx: Context, object_type: str, object_id: str) -> dict[str, Any]:
 
 def _describe(level: str) -> str:
     return f"{level.replace('_', ' ').capitalize()}, and what weaker levels allow."
+
+
+def overview(ctx: Context) -> list[Table]:
+    """The page's table of who may what on which object."""
+    rows = ctx.db.execute("SELECT * FROM grants ORDER BY object_type, object_id, principal").fetchall()
+    cells = [(f"{row['object_type']}/{row['object_id']}", row["principal"], row["level"]) for row in rows]
+    return [Table("Permissions", ("Object", "Who", "Level"), cells)]
 
 
 class GrantState(Entry):

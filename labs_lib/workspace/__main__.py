@@ -1,0 +1,52 @@
+"""The service's process: `python -m labs_lib.workspace FOLDER PORT`, with the learner's token on its standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import uvicorn
+
+from labs_lib import settings
+from labs_lib.engine import keeper
+from labs_lib.errors import LabsError
+from labs_lib.workspace import serving
+from labs_lib.workspace.core import Workspace
+from labs_lib.workspace.process import PATIENCE, Service
+
+
+def main(folder: Path, port: int, token: str) -> None:
+    """Serve the folder's workspace until it is told to end, or has not been used for LABS_IDLE_MINUTES.
+
+    It writes the state file itself: whoever began to start it may be gone by now.
+    """
+    workspace = serving.opened(folder, token)
+    pid = os.getpid()
+    service = Service(pid, keeper.created(pid), port, token, str(folder), time.strftime("%Y-%m-%d %H:%M:%S"))
+    workspace.address = service.address
+    server = serving.server(workspace)
+    keeper.write_privately(
+        folder / keeper.STATE, asdict(service)
+    )  # before the port answers, which says that it is there
+    listening = serving.listening(port)
+    threading.Thread(target=_end_when_idle, args=(folder, workspace, server, service), daemon=True).start()
+    server.run(sockets=[listening])
+
+
+def _end_when_idle(folder: Path, workspace: Workspace, server: uvicorn.Server, service: Service) -> None:
+    if keeper.watch(service, settings.idle_minutes() * 60, workspace.was_used) == "idle":
+        with keeper.locked(folder, PATIENCE):
+            if keeper.recorded(folder, Service) == service:
+                keeper.note_stopped(folder, "idle")
+            server.should_exit = True
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), int(sys.argv[2]), sys.stdin.read())
+    except LabsError as error:
+        sys.exit(str(error))

@@ -81,7 +81,8 @@ def make(workspace: Workspace) -> Starlette:
 
     async def unknown(request: HttpRequest, _: Exception) -> Response:
         about = _about(request)
-        return _refusal(NoSuchEndpoint(_no_such(request.method, request.url.path, endpoints)), about)
+        error = NoSuchEndpoint(_no_such(request.method, request.url.path, endpoints))
+        return _marked(_refusal(error, about), about, workspace)
 
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
 
@@ -109,11 +110,15 @@ def _answering(workspace: Workspace, endpoint: Endpoint) -> Callable[[HttpReques
             )
         else:
             response = answered if isinstance(answered, Response) else JSONResponse(answered or {})
-        response.headers["x-request-id"] = request.id
-        response.headers["x-databricks-org-id"] = workspace.id
-        return response
+        return _marked(response, request, workspace)
 
     return answer
+
+
+def _marked(response: Response, request: Request, workspace: Workspace) -> Response:
+    response.headers["x-request-id"] = request.id
+    response.headers["x-databricks-org-id"] = workspace.id
+    return response
 
 
 def _answer(
@@ -279,9 +284,10 @@ def _no_such(method: str, path: str, endpoints: list[Endpoint]) -> str:
         return f"There is no {method} {path[:200]} in this workspace; of {service[1] if service else ''} it has {there}."
     names = sorted({e.path.split("/")[3] for e in endpoints if e.path.startswith("/api/2")})
     near = get_close_matches(service[1] if service else path, names, 3, 0.6)
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
     return (
-        f"There is no {method} {path[:200]} in this workspace, which has of the REST interface what the course needs: {', '.join(names)}"
-        + (f"; did you mean {' or '.join(near)}?" if near else ".")
+        f"There is no {method} {path[:200]} in this workspace{meant}, which has of the REST interface what the course needs: "
+        f"{', '.join(names)}."
     )
 
 

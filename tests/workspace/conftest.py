@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import httpx
@@ -31,6 +32,18 @@ class Served:
         self.token = token
         self.http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
         self._clients: dict[str | None, WorkspaceClient] = {}
+
+    def audit_rows(self, action: str | None = None) -> list[sqlite3.Row]:
+        """The audit log's rows so far, or those of one action."""
+        with closing(sqlite3.connect(self.home / "workspace.db")) as db:
+            db.row_factory = sqlite3.Row
+            return db.execute(
+                "SELECT * FROM audit WHERE ? IN (action_name, '') ORDER BY number", (action or "",)
+            ).fetchall()
+
+    def forget(self, user: str) -> None:
+        """Make a new client for somebody at the next need."""
+        self._clients.pop(user, None)
 
     def client(self, user: str | None = None) -> WorkspaceClient:
         """A client of the learner's, or of somebody else's who exists."""

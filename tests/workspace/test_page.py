@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 from playwright.sync_api import expect, sync_playwright
 from test_browser import SWITCHES, chromium
+
 from workspace.conftest import Served
 
 TRICK = "<img src=x onerror=\"document.title='taken'\"> & co"

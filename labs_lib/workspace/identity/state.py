@@ -67,29 +67,30 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
     for section in SECTIONS:
         if len(getattr(told, section)) > MOST:
             raise InvalidParameter(f"{section} holds {len(getattr(told, section))}; {MOST} are the most.")
-    kept = {principals.LEARNER, principals.ADMINS, principals.EVERYBODY}
-    marks = ", ".join("?" * len(kept))
-    ctx.db.execute(f"DELETE FROM principals WHERE name NOT IN ({marks})", tuple(kept))
+    known: dict[str, str] = {principals.LEARNER: _own_id(ctx, "User", principals.LEARNER)}
+    own = {principals.LEARNER, principals.ADMINS, principals.EVERYBODY}
     ctx.db.execute("DELETE FROM members")
-    known: dict[str, str] = {}
+    ctx.db.execute(
+        "INSERT INTO members VALUES (?, ?)",
+        (_own_id(ctx, "Group", principals.ADMINS), known[principals.LEARNER]),
+    )
     for section, kind in SECTIONS.items():
-        for each in getattr(told, section):
-            name = getattr(each, scim.NAMES[kind])
-            found = (
-                principals.find(ctx.db, kind, name) if name in kept else principals.add(ctx.db, kind, name)
-            )
-            assert found is not None
-            found = _with_id(ctx, found, each.id) if name not in kept else found
-            if name.lower() in known:
+        named = {getattr(each, scim.NAMES[kind]).lower(): each for each in getattr(told, section)}
+        if len(named) < len(getattr(told, section)):
+            raise InvalidParameter(f"{section} names one of them twice; a name is one principal's.")
+        for found in principals.every(ctx.db, kind):
+            stays = named.get(found.name.lower())
+            if found.name not in own and (stays is None or stays.id not in (None, found.id)):
+                ctx.db.execute("DELETE FROM principals WHERE id = ?", (found.id,))
+        for name, each in named.items():
+            if name in known and name != principals.LEARNER:
                 raise InvalidParameter(
                     f"{section} and another section both name {name!r}; a name is one principal's."
                 )
-            known[name.lower()] = found.id
-    learner = principals.find(ctx.db, "User", principals.LEARNER)
-    admins = principals.find(ctx.db, "Group", principals.ADMINS)
-    assert learner is not None and admins is not None
-    known.setdefault(principals.LEARNER, learner.id)
-    ctx.db.execute("INSERT INTO members VALUES (?, ?)", (admins.id, learner.id))
+            found = principals.find(ctx.db, kind, name) or _added(
+                ctx, kind, getattr(each, scim.NAMES[kind]), each.id
+            )
+            known[name] = found.id
     for section, kind in SECTIONS.items():
         for each in getattr(told, section):
             members = getattr(each, "members", [])
@@ -104,13 +105,21 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
             )
 
 
-def _with_id(ctx: Context, found: principals.Principal, id: str | None) -> principals.Principal:
-    if id is None or id == found.id:
+def _own_id(ctx: Context, kind: Kind, name: str) -> str:
+    """The id of one of the principals that every workspace has."""
+    found = principals.find(ctx.db, kind, name)
+    assert found is not None
+    return found.id
+
+
+def _added(ctx: Context, kind: Kind, name: str, id: str | None) -> principals.Principal:
+    found = principals.add(ctx.db, kind, name)
+    if id is None:
         return found
     if not id.isdecimal() or len(id) > 15:
-        raise InvalidParameter(f"{found.name} has the id {id!r}; an id is a number of at most 15 digits.")
-    if ctx.db.execute("SELECT 1 FROM principals WHERE id = ?", (id,)).fetchone():
-        raise InvalidParameter(f"{found.name} has the id {id!r}, which another principal has.")
+        raise InvalidParameter(f"{name} has the id {id!r}; an id is a number of at most 15 digits.")
+    if ctx.db.execute("SELECT 1 FROM principals WHERE id = ? AND id <> ?", (id, found.id)).fetchone():
+        raise InvalidParameter(f"{name} has the id {id!r}, which another principal has.")
     ctx.db.execute("UPDATE principals SET id = ? WHERE id = ?", (id, found.id))
     store.reserve_ids(ctx.db, "principal", int(id))
-    return principals.get(ctx.db, found.kind, id)
+    return principals.get(ctx.db, kind, id)

@@ -11,9 +11,13 @@ from labs_lib.workspace.errors import InvalidParameter, NotFound, PermissionDeni
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS grants (
-    object_type TEXT NOT NULL, object_id TEXT NOT NULL, principal_kind TEXT NOT NULL, principal TEXT NOT NULL COLLATE NOCASE,
-    level TEXT NOT NULL, PRIMARY KEY (object_type, object_id, principal_kind, principal)
+    object_type TEXT NOT NULL, object_id TEXT NOT NULL, principal_id TEXT NOT NULL REFERENCES principals ON DELETE CASCADE,
+    level TEXT NOT NULL, PRIMARY KEY (object_type, object_id, principal_id)
 );
+"""
+# With names, which principals may change; what a leaver was granted is gone with him.
+NAMED = """
+SELECT grants.*, principals.kind, principals.name FROM grants JOIN principals ON principals.id = principal_id
 """
 OWNER = "IS_OWNER"
 DEEPEST = 64  # folders in folders
@@ -41,6 +45,7 @@ class Grant:
     """One entry, and the object that it stands at."""
 
     kind: str  # User, Group or ServicePrincipal
+    principal_id: str
     principal: str
     level: str
     at: Reference
@@ -89,14 +94,11 @@ def grants(ctx: Context, object_type: str, object_id: str) -> Iterator[Grant]:
         if here is None:
             return
         kind = type_named(here[0])
-        rows = ctx.db.execute(
-            "SELECT * FROM grants WHERE object_type = ? AND object_id = ? ORDER BY principal_kind, principal",
-            here,
-        )
+        rows = ctx.db.execute(f"{NAMED} WHERE object_type = ? AND object_id = ? ORDER BY kind, name", here)
         for row in rows.fetchall():
             level = row["level"] if kind is own else own.translate.get(row["level"], row["level"])
             if level in own.levels:
-                yield Grant(row["principal_kind"], row["principal"], level, here)
+                yield Grant(row["kind"], row["principal_id"], row["name"], level, here)
         here = kind.parent(ctx, here[1])
 
 
@@ -106,15 +108,10 @@ def level_of(ctx: Context, object_type: str, object_id: str, caller: Caller | No
     own = type_named(object_type)
     if who.is_admin:
         return own.manage
-    groups = {group.lower() for group in who.groups}
     held = [
         own.levels.index(grant.level)
         for grant in grants(ctx, object_type, object_id)
-        if (
-            grant.principal.lower() in groups
-            if grant.kind == "Group"
-            else grant.principal.lower() == who.user_name.lower()
-        )
+        if (grant.principal in who.groups if grant.kind == "Group" else grant.principal_id == who.id)
     ]
     return own.levels[max(held)] if held else None
 
@@ -141,15 +138,15 @@ def grant_owner(ctx: Context, object_type: str, object_id: str, owner: str | Non
     own = type_named(object_type)
     found = identity.named(ctx, owner or ctx.caller.user_name)
     if found is not None:
-        put(ctx, object_type, object_id, found.kind, found.name, OWNER if OWNER in own.levels else own.manage)
+        put(ctx, object_type, object_id, found.id, OWNER if OWNER in own.levels else own.manage)
 
 
-def put(ctx: Context, object_type: str, object_id: str, kind: str, principal: str, level: str) -> None:
+def put(ctx: Context, object_type: str, object_id: str, principal_id: str, level: str) -> None:
     """Have one entry on an object, in place of that principal's former one."""
     ctx.db.execute(
-        "INSERT INTO grants VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (object_type, object_id, principal_kind, principal) DO UPDATE SET level = excluded.level",
-        (object_type, object_id, kind, principal, level),
+        "INSERT INTO grants VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (object_type, object_id, principal_id) DO UPDATE SET level = excluded.level",
+        (object_type, object_id, principal_id, level),
     )
 
 

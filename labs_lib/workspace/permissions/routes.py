@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from pydantic import ConfigDict, model_validator
@@ -70,7 +71,7 @@ def _set(ctx: Context, wanted: Change) -> dict[str, Any]:
         entry.permission_level == OWNER for entry in wanted.access_control_list
     ):
         for owner in owners:  # an object keeps its owner unless another is named
-            lists.put(ctx, wanted.object_type, wanted.object_id, owner.kind, owner.principal, OWNER)
+            lists.put(ctx, wanted.object_type, wanted.object_id, owner.principal_id, OWNER)
     return _add(ctx, wanted)
 
 
@@ -89,14 +90,13 @@ def _managed(ctx: Context, wanted: Change) -> lists.ObjectType:
 
 def _add(ctx: Context, wanted: Change) -> dict[str, Any]:
     for entry in wanted.access_control_list:
-        check(ctx, wanted.object_type, entry)
-        kind, name = entry.principal
+        principal_id = checked(ctx, wanted.object_type, entry)
         if entry.permission_level == OWNER:
             ctx.db.execute(
                 "DELETE FROM grants WHERE object_type = ? AND object_id = ? AND level = ?",
                 (wanted.object_type, wanted.object_id, OWNER),
             )
-        lists.put(ctx, wanted.object_type, wanted.object_id, kind, name, entry.permission_level)
+        lists.put(ctx, wanted.object_type, wanted.object_id, principal_id, entry.permission_level)
     if OWNER in lists.type_named(wanted.object_type).levels and not any(
         g.level == OWNER for g in _own(ctx, wanted)
     ):
@@ -106,8 +106,8 @@ def _add(ctx: Context, wanted: Change) -> dict[str, Any]:
     return shown(ctx, wanted.object_type, wanted.object_id)
 
 
-def check(ctx: Context, object_type: str, entry: Entry) -> None:
-    """Raise InvalidParameter if the level is none of the type's or the group is to own; NotFound if nobody has the name."""
+def checked(ctx: Context, object_type: str, entry: Entry) -> str:
+    """The principal's id. Raises InvalidParameter if the level is none of the type's or a group is to own; NotFound if nobody has the name."""
     own = lists.type_named(object_type)
     kind, name = entry.principal
     if entry.permission_level not in own.levels:
@@ -118,7 +118,7 @@ def check(ctx: Context, object_type: str, entry: Entry) -> None:
         raise InvalidParameter(
             f"The group {name!r} can't have {OWNER}: an owner is a user or a service principal."
         )
-    identity.id_of(ctx, kind, name)  # type: ignore[arg-type]
+    return identity.id_of(ctx, kind, name)  # type: ignore[arg-type]
 
 
 def _own(ctx: Context, wanted: Which) -> list[Grant]:
@@ -158,8 +158,7 @@ def _describe(level: str) -> str:
 
 def overview(ctx: Context) -> list[Table]:
     """The page's table of who may what on which object."""
-    rows = ctx.db.execute("SELECT * FROM grants ORDER BY object_type, object_id, principal").fetchall()
-    cells = [(f"{row['object_type']}/{row['object_id']}", row["principal"], row["level"]) for row in rows]
+    cells = [(f"{row['object_type']}/{row['object_id']}", row["name"], row["level"]) for row in _rows(ctx)]
     return [Table("Permissions", ("Object", "Who", "Level"), cells)]
 
 
@@ -176,18 +175,21 @@ class State(Model):
 
 def export(ctx: Context) -> dict[str, Any]:
     """All entries of all objects."""
-    rows = ctx.db.execute("SELECT * FROM grants ORDER BY object_type, object_id, principal_kind, principal")
     return {
         "grants": [
             {
                 "object_type": row["object_type"],
                 "object_id": row["object_id"],
-                FIELDS[row["principal_kind"]]: row["principal"],
+                FIELDS[row["kind"]]: row["name"],
                 "permission_level": row["level"],
             }
-            for row in rows
+            for row in _rows(ctx)
         ]
     }
+
+
+def _rows(ctx: Context) -> list[sqlite3.Row]:
+    return ctx.db.execute(f"{lists.NAMED} ORDER BY object_type, object_id, kind, name").fetchall()
 
 
 def load(ctx: Context, state: dict[str, Any]) -> None:
@@ -197,8 +199,9 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
     ctx.db.execute("DELETE FROM grants")
     for each in told.grants:
         lists.known(ctx, each.object_type, each.object_id)
-        check(ctx, each.object_type, each)
-        lists.put(ctx, each.object_type, each.object_id, *each.principal, each.permission_level)
+        lists.put(
+            ctx, each.object_type, each.object_id, checked(ctx, each.object_type, each), each.permission_level
+        )
 
 
 PATH = "/api/2.0/permissions/{object_type}/{object_id}"

@@ -39,7 +39,7 @@ def test_users_are_made_found_changed_and_deleted(workspace: Served) -> None:
         w.users.create(user_name="ANA@example.com")
     w.users.update(ana.id, user_name="ana@example.com", display_name="Ana M.")
     assert w.users.get(ana.id).display_name == "Ana M."
-    with pytest.raises(InvalidParameterValue, match="userName of ana@example.com can't become"):
+    with pytest.raises(InvalidParameterValue, match=r"userName of ana@example\.com can't become"):
         w.users.update(ana.id, user_name="anna@example.com")
     w.users.delete(ana.id)
     with pytest.raises(NotFound, match=f"no user with the id '{ana.id}'"):

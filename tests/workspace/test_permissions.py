@@ -222,7 +222,7 @@ def test_only_who_manages_grants(workspace: Served) -> None:
 def test_what_is_wrong_in_a_list_is_named(workspace: Served) -> None:
     w = workspace.client()
     make(workspace, "things", "t")
-    with pytest.raises(InvalidParameterValue, match="no permissions on 'thingies'; there are on .*things"):
+    with pytest.raises(InvalidParameterValue, match=r"no permissions on 'thingies'; there are on .*things"):
         w.permissions.get("thingies", "t")
     with pytest.raises(NotFound, match="no object 'x' among the things"):
         w.permissions.get("things", "x")
@@ -257,7 +257,7 @@ def test_a_name_that_comes_again_inherits_nothing(workspace: Served) -> None:
     w.users.delete(carl.id or "")
     w.users.create(user_name=CARL)
     workspace.forget(CARL)
-    assert not may(workspace, CARL, "things", "t", "CAN_READ")
+    assert not may(workspace, BEN, "things", "t", "CAN_READ"), "an id that comes again brings no list"
     assert not may(workspace, CARL, "things", "u", "CAN_READ"), (
         "a leaver's grants are no grants of who gets the address next"
     )

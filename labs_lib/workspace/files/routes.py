@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
-from labs_lib.workspace import permissions, store
+from labs_lib.workspace import identity, permissions, store
 from labs_lib.workspace.context import Context
 from labs_lib.workspace.endpoints import Endpoint, Model, validated
 from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, NotFound
@@ -62,7 +62,7 @@ def prepare(ctx: Context) -> None:
             _add(ctx, path, "DIRECTORY")
     shared = str(_found(ctx, "/Shared")["id"])
     if not list(lists.grants(ctx, "directories", shared)):
-        lists.put(ctx, "directories", shared, "Group", "users", "CAN_MANAGE")
+        lists.put(ctx, "directories", shared, identity.id_of(ctx, "Group", "users"), "CAN_MANAGE")
 
 
 def read(ctx: Context, path: str, level: str = "CAN_RUN") -> rules.Item:
@@ -96,9 +96,7 @@ def _found(ctx: Context, path: str) -> sqlite3.Row:
     """The object at a normal path; the caller's own folder is made when it is first asked for. Raises NotFound."""
     home = f"/Users/{ctx.caller.user_name}"
     if (path == home or path.startswith(f"{home}/")) and "@" in home and _row(ctx, home) is None:
-        lists.put(
-            ctx, "directories", str(_add(ctx, home, "DIRECTORY")), "User", ctx.caller.user_name, "CAN_MANAGE"
-        )
+        lists.put(ctx, "directories", str(_add(ctx, home, "DIRECTORY")), ctx.caller.id, "CAN_MANAGE")
     row = _row(ctx, path)
     if row is None:
         raise NotFound(f"There is no object at the path {path} in the workspace.")

@@ -36,7 +36,7 @@ from databricks.sdk.service.jobs import (
 )
 from databricks.sdk.service.settings import Config, EmailConfig, GenericWebhookConfig, SlackConfig
 
-from labs_lib.engine.server import free_port
+from labs_lib.engine.keeper import free_port
 from tests.workspace.conftest import Served
 from tests.workspace.jobs.conftest import finished, python, until
 

@@ -16,8 +16,7 @@ from labs_lib.workspace.jobs import flow, launching, model, pipelines, rules, ru
 from labs_lib.workspace.jobs.model import Settings
 from labs_lib.workspace.jobs.rules import FINAL, Life, Result
 from labs_lib.workspace.permissions import lists
-from labs_lib.workspace.permissions.routes import Entry
-from labs_lib.workspace.permissions.routes import check as check_entry
+from labs_lib.workspace.permissions.routes import Entry, checked
 
 SCHEMA = flow.SCHEMA
 LEVELS = ("CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER")
@@ -152,8 +151,7 @@ def _principal(ctx: Context, settings: Settings) -> str:
 def _share(ctx: Context, job_id: int, entries: list[Entry]) -> None:
     permissions.grant_owner(ctx, "jobs", str(job_id))
     for entry in entries:
-        check_entry(ctx, "jobs", entry)
-        lists.put(ctx, "jobs", str(job_id), *entry.principal, entry.permission_level)
+        lists.put(ctx, "jobs", str(job_id), checked(ctx, "jobs", entry), entry.permission_level)
 
 
 def _settings(told: NewJob) -> Settings:

@@ -9,8 +9,8 @@ from typing import Any
 
 from labs_lib.workspace import store
 from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidParameter
-from labs_lib.workspace.jobs import messages, quartz, references, rules
+from labs_lib.workspace.errors import InvalidParameter, WorkspaceError
+from labs_lib.workspace.jobs import machines, messages, quartz, references, rules
 from labs_lib.workspace.jobs.model import Settings
 from labs_lib.workspace.jobs.rules import FINAL, Life, Result, State
 
@@ -30,7 +30,11 @@ CREATE INDEX IF NOT EXISTS runs_going ON runs (life) WHERE life IN ('QUEUED', 'R
 CREATE TABLE IF NOT EXISTS attempts (
     id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, task_key TEXT NOT NULL, number INTEGER NOT NULL,
     latest INTEGER NOT NULL DEFAULT 1, life TEXT NOT NULL, result TEXT, message TEXT NOT NULL DEFAULT '', code TEXT, asked INTEGER,
-    began INTEGER, ended INTEGER, retry_at INTEGER, until INTEGER, outcome TEXT, resolved TEXT, task_values TEXT NOT NULL DEFAULT '{}'
+    ready INTEGER, began INTEGER, ended INTEGER, retry_at INTEGER, until INTEGER, outcome TEXT, resolved TEXT, cluster_id TEXT,
+    task_values TEXT NOT NULL DEFAULT '{}'
+);
+CREATE TABLE IF NOT EXISTS run_clusters (
+    run_id INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, key TEXT NOT NULL, cluster_id TEXT NOT NULL, PRIMARY KEY (run_id, key)
 );
 CREATE INDEX IF NOT EXISTS attempts_of_run ON attempts (run_id);
 CREATE INDEX IF NOT EXISTS attempts_going ON attempts (life) WHERE life IN ('PENDING', 'RUNNING', 'WAITING_FOR_RETRY');
@@ -273,6 +277,7 @@ def _end_attempt(
             attempt_id,
         ),
     )
+    machines.release(ctx, ctx.db.execute("SELECT * FROM attempts WHERE id = ?", (attempt_id,)).fetchone())
 
 
 def _attempt(ctx: Context, run_id: int, task_key: str, number: int, life: Life) -> int:
@@ -293,6 +298,7 @@ def _end_run(ctx: Context, run_id: int, result: Result, message: str, life: Life
         "UPDATE runs SET life = ?, result = ?, message = ?, code = ?, ended = ?, timeout_at = NULL, warn_at = NULL, repairs = ? WHERE id = ?",
         (life, result, message[:4000], _CODES[result], ctx.now, json.dumps(repairs), run_id),
     )
+    machines.release_run(ctx, run_id)
     settings = settings_of(run)
     messages.tell(ctx, row(ctx, run_id), settings, "on_success" if result in rules.GOOD else "on_failure")
 
@@ -399,6 +405,22 @@ def tick(ctx: Context) -> None:
             "UPDATE jobs SET next_fire = ? WHERE id = ?", (next_fire(settings, ctx.now), job["id"])
         )
         of_job(ctx, job, settings, "PERIODIC", job["creator"])
+    equip(ctx)
+
+
+def equip(ctx: Context) -> None:
+    """See to the compute of attempts that are due, once for each: those that have it may be run, those that can't have it have failed."""
+    query = "SELECT * FROM attempts WHERE life = 'PENDING' AND ready IS NULL ORDER BY asked, id"
+    for attempt in ctx.db.execute(query).fetchall():
+        run = row(ctx, attempt["run_id"])
+        try:
+            ready = machines.provide(ctx, run, attempt, settings_of(run))
+        except WorkspaceError as error:
+            end_attempt(ctx, attempt["id"], Result.FAILED, error.message, "INVALID_CLUSTER_REQUEST")
+            continue
+        if ready is not None:
+            ctx.db.execute("UPDATE attempts SET ready = ? WHERE id = ?", (ready, attempt["id"]))
+            _wake(ctx)
 
 
 def timed_out(seconds: int) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from labs_lib.workspace import notify
+from labs_lib.workspace import compute, notify
 from labs_lib.workspace.context import Context
 from labs_lib.workspace.endpoints import Model, Text
 from labs_lib.workspace.errors import InvalidParameter
@@ -227,7 +227,7 @@ class Settings(Notified):
 
 
 def check(ctx: Context, settings: Settings) -> None:
-    """Raise InvalidParameter, which names task and field, if a run of these settings could not be."""
+    """Raise InvalidParameter, which names task and field, if a run of these settings could not be; or what refuses a cluster of theirs."""
     extra = settings.model_extra or {}
     if wrong := [name for name in NOT_HERE if extra.get(name)]:
         raise InvalidParameter(
@@ -248,6 +248,11 @@ def check(ctx: Context, settings: Settings) -> None:
         _check_task(settings, task)
         _check_notified(ctx, task)
         references.check(task.model_dump(include=set(KINDS)), frozenset(names))
+    for spec in [
+        *(c.new_cluster for c in settings.job_clusters),
+        *(t.new_cluster for t in settings.tasks if t.new_cluster),
+    ]:
+        compute.admit(ctx, spec, "job")
 
 
 def _check_task(settings: Settings, task: Task) -> None:

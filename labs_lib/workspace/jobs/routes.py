@@ -12,7 +12,7 @@ from labs_lib.workspace import identity, paging, permissions, store
 from labs_lib.workspace.context import Context, Services
 from labs_lib.workspace.endpoints import Endpoint, Model, validated
 from labs_lib.workspace.errors import InvalidParameter, InvalidState, NotFound, PermissionDenied
-from labs_lib.workspace.jobs import flow, launching, model, pipelines, rules, runner, shown
+from labs_lib.workspace.jobs import flow, launching, model, pipelines, rules, runner, shown, simulate
 from labs_lib.workspace.jobs.model import Settings
 from labs_lib.workspace.jobs.rules import FINAL, Life, Result
 from labs_lib.workspace.permissions import lists
@@ -552,4 +552,5 @@ ENDPOINTS = (
     Endpoint("POST", f"{_AT}/runs/delete", _delete_run, WhichRun, ("jobs", "deleteRun")),
     Endpoint("POST", f"{_AT}/runs/repair", _repair, Repair, ("jobs", "repairRun")),
     *pipelines.ENDPOINTS,
+    *simulate.ENDPOINTS,
 )

@@ -102,7 +102,8 @@ class Runner:
     def _claim(self) -> Launch | None:
         """Take the task that is due longest, and prepare it. One that can't be prepared fails with the reason."""
         with self._services.transaction() as ctx:
-            query = "SELECT * FROM attempts WHERE life = 'PENDING' ORDER BY asked, id LIMIT 1"
+            flow.equip(ctx)
+            query = "SELECT * FROM attempts WHERE life = 'PENDING' AND ready IS NOT NULL ORDER BY ready, id LIMIT 1"
             while attempt := ctx.db.execute(query).fetchone():
                 try:
                     launch = launching.launch(ctx, attempt)
@@ -212,7 +213,7 @@ def finish(ctx: Context, attempt_id: int, folder: Path, timeout: float, of_run: 
     elif ended["why"] == "timeout":
         flow.end_attempt(ctx, attempt_id, Result.TIMEDOUT, flow.timed_out(round(timeout)))
     elif ended["code"] == 0:
-        _succeed(ctx, attempt_id, _read(folder / "busy.json"), attempt["asked"])
+        _succeed(ctx, attempt_id, _read(folder / "busy.json"), attempt["ready"] or ctx.now)
     elif ended["code"] < 0:
         sentence = f"The task's process was ended by signal {-ended['code']}."
         flow.end_attempt(ctx, attempt_id, Result.FAILED, sentence, "DRIVER_ERROR")

@@ -232,13 +232,20 @@ def _be_early(draft: _Draft, batch: int, households: Sequence[int]) -> None:
 
 def history(seed: int) -> dict[int, list[Version]]:
     """The right dimension after all batches: by household, its versions in order of time."""
-    timelines, _ = _apply(seed)
-    return {household: _versions(timeline) for household, timeline in timelines.items()}
+    return states(seed)[-1]
+
+
+def states(seed: int) -> list[dict[int, list[Version]]]:
+    """The right dimension after each batch."""
+    return [
+        {household: _versions(timeline) for household, timeline in timelines.items()}
+        for timelines, _ in _apply(seed)
+    ]
 
 
 def effects(seed: int) -> list[Effect]:
     """What each batch has to do to the dimension, and no more."""
-    return list(_apply(seed)[1])
+    return [effect for _, effect in _apply(seed)]
 
 
 def kinds(seed: int) -> dict[int, str]:
@@ -258,8 +265,8 @@ def _kind(found: set[str]) -> str:
 
 
 @functools.cache
-def _apply(seed: int) -> tuple[dict[int, Timeline], tuple[Effect, ...]]:
-    """Batch after batch: a record goes to its place in time, and one that repeats what was valid before it is left out.
+def _apply(seed: int) -> tuple[tuple[dict[int, Timeline], Effect], ...]:
+    """What is known of each household after each batch, and what the batch did: a record goes to its place in time, and one that repeats what was valid before it is left out.
 
     A version that is there stays, also after a late record that says the same.
     """
@@ -278,8 +285,8 @@ def _apply(seed: int) -> tuple[dict[int, Timeline], tuple[Effect, ...]]:
             after = _ends(timelines[household])
             inserted += len(after.keys() - before.keys())
             closed += sum(after[minute] != before[minute] for minute in after.keys() & before.keys())
-        done.append(Effect(inserted, closed))
-    return timelines, tuple(done)
+        done.append((dict(timelines), Effect(inserted, closed)))
+    return tuple(done)
 
 
 def _without_repeats(timeline: Timeline, there: Collection[int]) -> Timeline:

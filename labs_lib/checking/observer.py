@@ -131,6 +131,10 @@ class Observer:
         """
         return delta_log.read(self.lab.path(table) if table in datasets.TABLES else self.log(table))
 
+    def states(self, table: str) -> list[table_history.State]:
+        """What a table answer held after each of its commits that acted on files. Raises as `log` does."""
+        return table_history.states(self.log(table))
+
     def digests(self) -> dict[str, str]:
         """Digests of the answers that are compared with the solution's. Raises Unusable if one can't be computed."""
         return {

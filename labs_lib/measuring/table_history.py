@@ -40,7 +40,8 @@ class Commit:
     """One commit: what it tells, and what its actions did to the table's files.
 
     `added` and `removed` are paths that came and went, without those that only got another deletion vector. `written` are the rows in
-    the added files, `before` and `after` the table's rows; None where a file is gone.
+    the added files, `before` and `after` the table's rows; None where a file is gone. `files` are those of the table after it; None if
+    earlier commits are gone.
     """
 
     version: int
@@ -53,6 +54,16 @@ class Commit:
     written: int | None
     before: int | None
     after: int | None
+    files: frozenset[str] | None
+
+
+@dataclass(frozen=True)
+class State:
+    """A table's rows after a commit that acted on its files, with names in small letters; None if some of them are gone."""
+
+    version: int
+    operation: str
+    rows: pa.Table | None
 
 
 def commits(path: Path) -> Iterator[Commit]:
@@ -91,7 +102,21 @@ def commits(path: Path) -> Iterator[Commit]:
             _rows(path, dict.fromkeys(added, 0), count),
             before,
             _rows(path, live, count),
+            None if live is None else frozenset(live),
         )
+
+
+def states(path: Path) -> list[State]:
+    """What the table in that folder held after each commit that added or removed files, the oldest first.
+
+    A commit without such actions left what was there: it is no state, whatever it tells. Raises what delta-rs raises for files that it
+    can't read; `contradiction` has read them all.
+    """
+    return [
+        State(each.version, each.operation, None if each.after is None else _table(path, each.version))
+        for each in commits(path)
+        if each.changed
+    ]
 
 
 def contradiction(path: Path) -> str | None:
@@ -111,6 +136,11 @@ def _contradictions(path: Path, found: list[Commit]) -> Iterator[str]:
         if commit.timestamp < last:
             yield f"The history of {path.name} contradicts itself: commit {commit.version} is earlier than the one before it."
         last = commit.timestamp
+    for commit in found:
+        if commit.files is not None and commit.version in {*_checkpoints(path), found[-1].version}:
+            read = {unquote(file) for file in _files(path, commit.version)}
+            if read != commit.files:
+                yield f"The history of {path.name} contradicts itself: its checkpoints have other files for version {commit.version} than its commits."
     for commit in found:
         if commit.operation == "MERGE" and commit.changed and (said := _merge_problem(path, commit)):
             yield f"The history of {path.name} and its rows contradict each other: commit {commit.version} (MERGE) {said}."
@@ -172,8 +202,7 @@ def _merge_problem(path: Path, commit: Commit) -> str | None:
 
 def _content(path: Path, version: int) -> Counter[int]:
     """The rows of a version as a multiset of hashes; a column that is null in a row counts as one that is not there."""
-    table = DeltaTable(path, version=version)
-    rows = pa.table(QueryBuilder().register("content", table).execute("SELECT * FROM content").read_all())
+    rows = _table(path, version)
     if not rows.num_rows:
         return Counter()
     total = 0
@@ -187,6 +216,21 @@ def _content(path: Path, version: int) -> Counter[int]:
         hashed = pd.util.hash_array((name + "=" + values.fillna("")).to_numpy(dtype=object), categorize=False)
         total = total + hashed * values.notna().to_numpy().astype("uint64")
     return Counter(total.tolist())  # type: ignore[attr-defined]
+
+
+def _table(path: Path, version: int) -> pa.Table:
+    table = DeltaTable(path, version=version)
+    rows = pa.table(QueryBuilder().register("content", table).execute("SELECT * FROM content").read_all())
+    return rows.rename_columns([name.lower() for name in rows.column_names])
+
+
+def _files(path: Path, version: int) -> list[str]:
+    """The files of a version as delta-rs has them, which begins at the newest checkpoint before it."""
+    return list(pa.table(DeltaTable(path, version=version).get_add_actions(flatten=True))["path"].to_pylist())
+
+
+def _checkpoints(path: Path) -> set[int]:
+    return {int(file.name[:20]) for file in (path / "_delta_log").glob("*.checkpoint*.parquet")}
 
 
 def _is_plain(kind: pa.DataType) -> bool:

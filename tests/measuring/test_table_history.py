@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from labs_lib.measuring.table_history import commits, contradiction
+from labs_lib.measuring.table_history import commits, contradiction, states
 
 Actions = list[dict[str, Any]]
 
@@ -95,6 +95,21 @@ def test_it_fits_after_a_vacuum_too(honest: Path) -> None:
     DeltaTable(honest).vacuum(0, dry_run=False, enforce_retention_duration=False)
     assert contradiction(honest) is None
     assert [each.after for each in commits(honest)][:3] == [None, None, None]
+
+
+def test_states_are_what_the_table_held_after_each_commit_that_acted_on_files(honest: Path) -> None:
+    add_commit(honest, [{"commitInfo": {"timestamp": 2**42, "operation": "MERGE"}}])
+    held = [(each.version, each.rows["id"].to_pylist() if each.rows else None) for each in states(honest)]
+    assert [(version, len(ids or [])) for version, ids in held] == [
+        (0, 10),
+        (1, 13),
+        (2, 9),
+        (3, 14),
+        (4, 14),
+    ]
+    assert sorted(held[2][1] or []) == [4, 5, 6, 7, 8, 9, 10, 11, 12]
+    DeltaTable(honest).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    assert [each.rows is None for each in states(honest)] == [True, True, True, True, False]
 
 
 def empty_commit(path: Path) -> None:
@@ -210,6 +225,17 @@ def metrics_are_a_list(path: Path) -> None:
     edit(path, 3, lambda actions: info_of(actions).update(operationMetrics=[1]))
 
 
+def checkpoint_of_another_table(path: Path) -> None:
+    """A checkpoint beside the commits says that the table has other files; readers begin at it."""
+    other = path.with_name("other")
+    write_deltalake(other, rows(0, 2))
+    for first in (2, 4, 6, 8):
+        write_deltalake(other, rows(first, first + 2), mode="append")
+    DeltaTable(other).create_checkpoint()
+    for file in [*other.glob("*.parquet"), *(other / "_delta_log").glob("*checkpoint*")]:
+        shutil.copy(file, path / file.relative_to(other))
+
+
 def history_of_another_table(path: Path) -> None:
     """The commits' words of a table that grew as the task asks, above the files of one that did not."""
     other = path.with_name("other")
@@ -230,7 +256,7 @@ def history_of_another_table(path: Path) -> None:
 FORGERIES = [
     *(empty_commit, empty_stream_commit, empty_optimize, metrics_of_another_merge, one_row_more, overwrite_called_merge),
     *(rows_taken_out_in_silence, optimize_that_loses_rows, written_rows_made_up, files_made_up, turned_back_in_time),
-    *(no_json, metrics_are_a_list, history_of_another_table),
+    *(no_json, metrics_are_a_list, history_of_another_table, checkpoint_of_another_table),
 ]  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+import pyarrow as pa
+
 from datasets.feeds import captured, dimension
 from labs_lib.checking import pipeline_source
 from labs_lib.checking.evidence import Evidence, Unusable
@@ -15,6 +17,7 @@ from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.measuring import delta_log
 from labs_lib.measuring.delta_log import TableFacts
+from labs_lib.patterns.checks.states import Fits, departure
 
 # Commits that keep house and change no row.
 HOUSEKEEPING = {
@@ -44,11 +47,7 @@ def observe_2a_1(observer: Observer) -> dict[str, Any]:
     found: dict[Any, list[tuple[Any, ...]]] = {}
     for household, *version in rows:
         found.setdefault(household, []).append(tuple(version))
-    truth = dimension.history(seed)
-    right = {
-        household: [(*v.details, v.valid_from, v.valid_to, v.valid_to is None) for v in versions]
-        for household, versions in truth.items()
-    }
+    right = _versions(dimension.history(seed))
     kinds = dimension.kinds(seed)
     counted = Counter(kinds[household] for household in right)
     wrong = Counter(
@@ -73,6 +72,10 @@ def observe_2a_1(observer: Observer) -> dict[str, Any]:
         "operations": [commit["operation"] for commit in commits[first:]],
         "merges": [_touched(commit) for commit in commits if commit["operation"] == "MERGE"],
         "effects": [[effect.inserted, effect.closed] for effect in dimension.effects(seed)],
+        "departs": departure(
+            (state for state in observer.states("household_history") if state.operation == "MERGE"),
+            [_holds(_flat(_versions(state)), HISTORY_COLUMNS) for state in dimension.states(seed)],
+        ),
     }
 
 
@@ -135,6 +138,7 @@ def judge_2a_1(evidence: Evidence) -> Iterator[Finding]:
         "untouched rows",
         first,
         effects[:-1],
+        observed["departs"],
         "the MERGE of each of the first three batches inserts the new versions, updates the rows whose end moves, and touches no other",
         "The metrics of each commit are in DESCRIBE HISTORY. A condition after WHEN MATCHED leaves rows alone that stay as they are.",
     )
@@ -142,16 +146,17 @@ def judge_2a_1(evidence: Evidence) -> Iterator[Finding]:
         "the third batch once more",
         again,
         effects[-1:],
+        observed["departs"],
         "the last MERGE inserts and closes what the new records of batch 4 ask for; those of batch 3 do nothing a second time",
         "A record that was applied before has to find its own version: match on household and `valid_from`.",
     )
 
 
 def _as_needed(
-    name: str, merges: list[dict[str, int]], effects: list[list[int]], expected: str, look: str
+    name: str, merges: list[dict[str, int]], effects: list[list[int]], departs: str, expected: str, look: str
 ) -> Finding:
-    """Whether MERGE commits touched as many rows as their batches need."""
-    good = len(merges) == len(effects) and all(
+    """Whether MERGE commits touched as many rows as their batches need, and left the versions that they should."""
+    touched = len(merges) == len(effects) and all(
         [c["inserted"], c["updated"], c["deleted"], c["copied"]] == [*effect, 0, 0]
         for c, effect in zip(merges, effects, strict=True)
     )
@@ -159,6 +164,9 @@ def _as_needed(
         f"{c['inserted']:,} inserted, {c['updated']:,} updated, {c['deleted']:,} deleted, {c['copied']:,} copied"
         for c in merges
     )
+    if touched and departs:
+        said = f"such numbers of rows, but {departs}"
+    good = touched and not departs
     return Finding(name, good, expected, "so it is" if good else said[:240] or "no such MERGE", look)
 
 
@@ -201,6 +209,19 @@ def observe_2a_2(observer: Observer) -> dict[str, Any]:
         "silver_operations": [commit["operation"] for commit in commits],
         "merges": [_touched(commit) for commit in commits if commit["operation"] == "MERGE"],
         "first_state": len(captured.state(seed, 1)),
+        "bronze_departs": departure(
+            observer.states("bronze_changes"),
+            [_holds(captured.rows(seed, deliveries), BRONZE_COLUMNS) for deliveries in (1, 2)],
+        ),
+        "silver_departs": departure(
+            (state for state in observer.states("silver_households") if state.operation == "MERGE"),
+            [
+                _holds(
+                    Counter((key, *d) for key, d in captured.state(seed, deliveries).items()), STATE_COLUMNS
+                )
+                for deliveries in (1, 2)
+            ],
+        ),
     }
 
 
@@ -227,11 +248,14 @@ def judge_2a_2(evidence: Evidence) -> Iterator[Finding]:
     twice = (
         streamed and observed["first_delivery"] in reached[:-1] and reached[-1:] == [observed["delivered"]]
     )
+    departs = observed["bronze_departs"] if twice else ""
     yield Finding(
         "bronze grows by what is new",
-        twice,
+        twice and not departs,
         "stream commits alone: first the lines of the first delivery, then those of the second",
-        "so it grew"
+        f"stream commits of such numbers of rows, but {departs}"
+        if departs
+        else "so it grew"
         if twice
         else " → ".join(observed["bronze_operations"])[:120]
         if not streamed
@@ -285,8 +309,11 @@ def _incremental(observed: dict[str, Any]) -> Finding:
     borders = [place + 1 for place, size in enumerate(sizes[:-1]) if size == observed["first_state"]]
     by_merge = set(observed["silver_operations"]) <= {*BEGINNINGS, "MERGE"}
     later = min((sum(c["source"] for c in merges[border:]) for border in borders), default=None)
-    good = by_merge and later is not None and 0 < later <= new
-    if not by_merge:
+    grew = by_merge and later is not None and 0 < later <= new
+    good = grew and not observed["silver_departs"]
+    if grew:
+        said = f"commits of such numbers of rows, but {observed['silver_departs']}"
+    elif not by_merge:
         said = " → ".join(observed["silver_operations"])[:120]
     elif later is None:
         said = f"{len(merges)} MERGE commits, with {', '.join(f'{size:,}' for size in sizes) or 'no'} rows after them"
@@ -309,8 +336,29 @@ def _rows(observer: Observer, table: str, columns: tuple[str, ...]) -> list[tupl
         raise Unusable(
             f"The table `{table}` has no column `{missing[0]}`; it has {', '.join(content.column_names)}."
         )
+    return _listed(content, columns)
+
+
+def _listed(content: pa.Table, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     listed = [[_plain(value) for value in content[name].to_pylist()] for name in columns]
     return list(zip(*listed, strict=True))
+
+
+def _holds(rows: Counter[tuple[Any, ...]], columns: tuple[str, ...]) -> Fits:
+    """Whether a table's rows in these columns are exactly those."""
+    return lambda content: Counter(_listed(content, columns)) == rows
+
+
+def _versions(history: dict[int, list[dimension.Version]]) -> dict[Any, list[tuple[Any, ...]]]:
+    """By household, its versions as rows of the dimension without the household."""
+    return {
+        household: [(*v.details, v.valid_from, v.valid_to, v.valid_to is None) for v in versions]
+        for household, versions in history.items()
+    }
+
+
+def _flat(versions: dict[Any, list[tuple[Any, ...]]]) -> Counter[tuple[Any, ...]]:
+    return Counter((household, *row) for household, rows in versions.items() for row in rows)
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.measuring import delta_log
+from labs_lib.patterns.checks.states import departure, stray
 from labs_lib.patterns.feeds import sales_batches
 
 ACCEPTED, DEAD = "sales_accepted", "sales_dead_letter"
@@ -102,6 +104,10 @@ def observe_2b_1(observer: Observer) -> dict[str, Any]:
         "commits": {name: _row_commits(observer.log(name)) for name in (ACCEPTED, DEAD)},
         "rows_of_batches": {
             name: sorted(Counter(table["batch_id"].to_pylist()).values())
+            for name, table in ((ACCEPTED, accepted), (DEAD, dead))
+        },
+        "stray": {
+            name: stray(observer.states(name), functools.partial(_holds_whole_batches, name, table))
             for name, table in ((ACCEPTED, accepted), (DEAD, dead))
         },
     }
@@ -200,12 +206,15 @@ def judge_2b_1(evidence: Evidence) -> Iterator[Finding]:
         _one_commit_per_batch(observed["commits"][name], observed["rows_of_batches"][name])
         for name in (ACCEPTED, DEAD)
     )
+    halves = [f"{name}: {said}" for name, said in observed["stray"].items() if said]
     safe = all(commit["safe"] for name in (ACCEPTED, DEAD) for commit in observed["commits"][name])
     yield Finding(
         "one commit for each batch",
-        history_ok,
+        history_ok and not halves,
         "in the history of both tables, a commit of its own for the rows of each batch",
         "so it is"
+        if history_ok and not halves
+        else "; ".join(halves)
         if history_ok
         else "; ".join(
             f"{name}: {len(observed['commits'][name])} commits with rows, {len(observed['rows_of_batches'][name])} batches"
@@ -249,6 +258,13 @@ def observe_2b_2(observer: Observer) -> dict[str, Any]:
         "rows": target.num_rows,
         "commits": [commit["rows"] for commit in _row_commits(observer.log(CHECKED))],
         "due_commits": [due[run].total() for run in WRITTEN_RUNS],
+        "departs": departure(
+            observer.states(CHECKED),
+            [
+                functools.partial(_holds_rows, sum((due[run] for run in WRITTEN_RUNS[:count]), Counter()))
+                for count in range(1, len(WRITTEN_RUNS) + 1)
+            ],
+        ),
         "removed": _removes_rows(observer.log(CHECKED)),
     }
 
@@ -291,13 +307,17 @@ def judge_2b_2(evidence: Evidence) -> Iterator[Finding]:
         weight=2,
     )
     commits = observed["commits"]
-    once = commits == observed["due_commits"] and not observed["removed"]
+    counted = commits == observed["due_commits"] and not observed["removed"]
+    departs = observed["departs"] if counted else ""
+    once = counted and not departs
     yield Finding(
         f"the history of {CHECKED}",
         once,
         "one commit for each of the runs 1 and 2, and none of run 3",
         "so it is"
         if once
+        else f"commits of such numbers of rows, but {departs}"
+        if departs
         else "rows were taken out again"
         if observed["removed"]
         else f"{len(commits)} commits with rows: {', '.join(f'{rows}' for rows in commits[:5])} rows",
@@ -414,6 +434,20 @@ def _batches(accepted: pa.Table, dead: pa.Table) -> dict[Any, tuple[Counter[Any]
         for batch, value in zip(table["batch_id"].to_pylist(), table[column].to_pylist(), strict=True):
             made.setdefault(batch, (Counter(), Counter()))[place][value] += 1
     return made
+
+
+def _holds_whole_batches(name: str, final: pa.Table, rows: pa.Table) -> bool:
+    """Whether rows of a table's earlier version are those that the final one has of the same batches."""
+    keys = [
+        column for column in (ACCEPTED_TYPES if name == ACCEPTED else DEAD_TYPES) if column != "failed_at"
+    ]
+    held, whole = (Counter(map(_plain, table.select(keys).to_pylist())) for table in (rows, final))
+    batches = {row[-1] for row in held}
+    return held == Counter({row: number for row, number in whole.items() if row[-1] in batches})
+
+
+def _holds_rows(wanted: Counter[Any], rows: pa.Table) -> bool:
+    return Counter(map(_plain, rows.select(CHECKED_COLUMNS).to_pylist())) == wanted
 
 
 def _is_arrivals(

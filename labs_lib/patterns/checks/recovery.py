@@ -15,6 +15,7 @@ from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.errors import LabsError
 from labs_lib.measuring import delta_log
+from labs_lib.patterns.checks.states import Fits, departure
 from labs_lib.patterns.faults import COLUMNS, QUARANTINE, TABLE
 from labs_lib.patterns.feeds import sales_files
 
@@ -44,6 +45,7 @@ def observe_2b_5(observer: Observer) -> dict[str, Any]:
         ),
         "sizes": _sizes(observer),
         "milestones": milestones(feed),
+        "departs": departure(observer.states(TABLE), [_holds_lines(lines) for lines in _lines_by_then(feed)]),
     }
 
 
@@ -89,12 +91,18 @@ def judge_2b_5(evidence: Evidence) -> Iterator[Finding]:
         weight=2,
     )
     yield from _quarantine(observed)
-    whole = _grew(observed["sizes"], observed["milestones"])
+    grew = _grew(observed["sizes"], observed["milestones"])
+    departs = observed["departs"] if grew else ""
+    whole = grew and not departs
     yield Finding(
         "the table's history",
         whole,
         "commits that add whole files, delivery after delivery, and nothing of a broken one",
-        "so it is" if whole else "it grew by other numbers of rows",
+        "so it is"
+        if whole
+        else f"it grew by such numbers of rows, but {departs}"
+        if departs
+        else "it grew by other numbers of rows",
         "Half a file is worse than none: nobody sees that the other half is missing. Keep out all of a file that can't be read to its end.",
     )
     yield from _rehearsal(evidence.answers["rehearsal"], observed["milestones"], len(observed["broken"]))
@@ -110,8 +118,25 @@ def every_line(feed: sales_files.Feed) -> pa.Table:
 
 def milestones(feed: sales_files.Feed) -> list[int]:
     """Rows that the table should have after each delivery of the rehearsal."""
-    rows = [delivery.rows for delivery in feed.deliveries]
-    return [rows[0] + rows[1] + feed.sound.rows, sum(rows[:-1]), sum(rows)]
+    return [sum(delivery.rows for delivery in arrived) for arrived in _arrived(feed)]
+
+
+def _arrived(feed: sales_files.Feed) -> list[tuple[sales_files.Delivery, ...]]:
+    """What has arrived whole at each of those points."""
+    return [(*feed.deliveries[:2], feed.sound), feed.deliveries[:-1], feed.deliveries]
+
+
+def _lines_by_then(feed: sales_files.Feed) -> list[Counter[int]]:
+    """The numbers of the lines that have arrived whole at each of those points."""
+    return [
+        Counter(json.loads(line)["line_id"] for delivery in arrived for line in delivery.text.splitlines())
+        for arrived in _arrived(feed)
+    ]
+
+
+def _holds_lines(lines: Counter[int]) -> Fits:
+    """Whether a table's rows are of exactly those lines."""
+    return lambda rows: Counter(rows["line_id"].to_pylist()) == lines
 
 
 def _quarantine(observed: dict[str, Any]) -> Iterator[Finding]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ from labs_lib.checking.verdict import Finding
 from labs_lib.driving.driver import Answer, Child, Lost
 from labs_lib.measuring import delta_log
 from labs_lib.measuring.delta_log import TableFacts
+from labs_lib.patterns.checks.states import stray
 from labs_lib.patterns.circuit import CircuitOpen
 from labs_lib.patterns.deliveries import LOG, TOTALS
 from labs_lib.patterns.feeds.deliveries import BATCHES, COLUMNS, batches
@@ -100,6 +103,8 @@ def observe_2b_4(observer: Observer) -> dict[str, Any]:
         if totals.get(store) != wanted_totals.get(store)
     }
     log_facts, totals_facts = observer.facts(LOG), observer.facts(TOTALS)
+    parts = [Counter(_lines(batch)) for batch in batches(observer.lab.seed).values()]
+    sums = [_totals(batch) for batch in batches(observer.lab.seed).values()]
     return {
         "lines": sum(wanted.values()),
         "missing": sum((wanted - found).values()),
@@ -113,6 +118,10 @@ def observe_2b_4(observer: Observer) -> dict[str, Any]:
         "inserted": sum(_changed(commit)["inserted"] for commit in log_facts.history),
         "rewritten": sum(_changed(commit)["rewritten"] for commit in log_facts.history),
         "changes": {LOG: _changes(log_facts), TOTALS: _changes(totals_facts)},
+        "stray": {
+            LOG: stray(observer.states(LOG), functools.partial(_holds_whole_batches, parts)),
+            TOTALS: stray(observer.states(TOTALS), functools.partial(_holds_sums_of_batches, sums)),
+        },
     }
 
 
@@ -163,16 +172,19 @@ def judge_2b_4(evidence: Evidence) -> Iterator[Finding]:
         "Run `play_deliveries(lab, write_batch)` as the last line, and leave both tables as it lays them.",
     )
     once = observed["inserted"] == observed["lines"] and not observed["rewritten"]
+    halves = [f"`{name}`: {said}" for name, said in observed["stray"].items() if said]
     few = observed["changes"][TOTALS] <= BATCHES
     yield Finding(
         "what a repeated delivery changes",
-        written and once and few,
+        written and once and few and not halves,
         f"nothing: by their histories, each line was inserted into `{LOG}` once and none rewritten, "
-        f"and `{TOTALS}` changed at most once per batch",
+        f"`{TOTALS}` changed at most once per batch",
         "nothing"
-        if written and once and few
+        if written and once and few and not halves
         else "nothing was written"
         if not written
+        else "; ".join(halves)
+        if once and few
         else f"{observed['inserted']:,} lines inserted and {observed['rewritten']:,} rewritten for {observed['lines']:,}"
         if not once
         else f"`{TOTALS}` changed {observed['changes'][TOTALS]} times for {BATCHES} batches",
@@ -403,6 +415,29 @@ def _lines(table: pa.Table) -> list[tuple[Any, ...]]:
 def _totals(feed: pa.Table) -> dict[int, tuple[int, int | None]]:
     sums = feed.group_by("store_id").aggregate([("line_id", "count"), ("sales_value", "sum")]).to_pylist()
     return {row["store_id"]: (row["line_id_count"], _cents(row["sales_value_sum"])) for row in sums}
+
+
+def _holds_whole_batches(batches: Sequence[Counter[tuple[Any, ...]]], log: pa.Table) -> bool:
+    """Whether a version of the log holds each batch once or not at all."""
+    rest = Counter(_lines(_some(log, COLUMNS)))
+    for batch in batches:
+        if batch <= rest:
+            rest -= batch
+    return not rest
+
+
+def _holds_sums_of_batches(batches: Sequence[Mapping[int, tuple[int, int | None]]], totals: pa.Table) -> bool:
+    """Whether each store in a version of the totals has the sums of some of the batches."""
+    rows = _some(totals, ("store_id", "lines", "sales")).to_pylist()
+    return all(
+        any(
+            (row["lines"], _cents(row["sales"]))
+            == tuple(sum(batch[row["store_id"]][place] or 0 for batch in chosen) for place in (0, 1))
+            for count in range(1, len(batches) + 1)
+            for chosen in itertools.combinations([b for b in batches if row["store_id"] in b], count)
+        )
+        for row in rows
+    )
 
 
 def _cents(value: Any) -> int | None:

@@ -14,6 +14,7 @@ from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.measuring import delta_log
 from labs_lib.measuring.delta_log import TableFacts
+from labs_lib.patterns.checks.states import Fits, departure
 from labs_lib.patterns.feeds import sales_events
 from labs_lib.patterns.watermarks import EPOCH, Replay, replay
 
@@ -36,7 +37,8 @@ def observe_2a_3(observer: Observer) -> dict[str, Any]:
         "columns": list(facts.columns),
         "rows": _difference(_rows(observer, "hourly_sales"), truth.emitted, HOURLY),
         "commits": _stream_commits(facts),
-        "closings": [batch.closed for batch in truth.batches if batch.closed],
+        "closings": _closings(truth),
+        "departs": _stream_departs(observer, "hourly_sales", truth),
         "progress": _expected_progress(truth),
     }
 
@@ -62,7 +64,8 @@ def observe_2a_4(observer: Observer) -> dict[str, Any]:
         "columns": list(facts.columns),
         "rows": _difference(_rows(observer, "hourly_sales_long"), truth[LONG].emitted, HOURLY),
         "commits": _stream_commits(facts),
-        "closings": [batch.closed for batch in truth[LONG].batches if batch.closed],
+        "closings": _closings(truth[LONG]),
+        "departs": _stream_departs(observer, "hourly_sales_long", truth[LONG]),
         "late": {
             str(hours): {
                 "dropped": each.dropped,
@@ -142,6 +145,12 @@ def observe_2a_5(observer: Observer) -> dict[str, Any]:
             for name, facts in (("daily_incremental", incremental), ("daily_full", full))
         },
         "written": {"daily_incremental": _written(incremental), "daily_full": _written(full)},
+        "departs": {
+            name: departure(
+                observer.states(name), [_holds(days, DAILY) for days in _by_night(observer.lab.seed)]
+            )
+            for name in ("daily_incremental", "daily_full")
+        },
         "to_write": {"daily_incremental": touched, "daily_full": so_far},
         "to_read": {"incremental_rows": read, "full_rows": read_so_far},
         "sizes": {"incremental_bytes": sizes, "full_bytes": np.cumsum(sizes).tolist()},
@@ -166,11 +175,16 @@ def judge_2a_5(evidence: Evidence) -> Iterator[Finding]:
         ),
     ):
         written, wanted = observed["written"][name], observed["to_write"][name]
+        departs = observed["departs"][name]
         yield Finding(
             f"how `{name}` was made",
-            written == wanted,
+            written == wanted and not departs,
             expected,
-            "as it should be" if written == wanted else f"{len(written)} writes of {_list(written)} rows",
+            f"{len(written)} writes of {_list(written)} rows"
+            if written != wanted
+            else f"by writes of such numbers of rows, but {departs}"
+            if departs
+            else "as it should be",
             look,
         )
     cost = sorted(evidence.answers["cost"], key=lambda row: _number(row.get("night")))
@@ -227,10 +241,20 @@ def _daily(seed: int) -> tuple[list[int], list[int], list[int], list[int], pd.Da
     touched = [len(lines[lines.night == night].groupby(list(DAILY))) for night in NIGHTS]
     so_far = [len(lines[lines.night <= night].groupby(list(DAILY))) for night in NIGHTS]
     read = [int((lines.night == night).sum()) for night in NIGHTS]
-    final = lines.groupby(list(DAILY), as_index=False).agg(
-        lines=("sales_value", "size"), sales=("sales_value", "sum")
-    )
-    return touched, so_far, read, np.cumsum(read).tolist(), final
+    return touched, so_far, read, np.cumsum(read).tolist(), _by_night(seed)[-1]
+
+
+@functools.cache
+def _by_night(seed: int) -> list[pd.DataFrame]:
+    """The sums by day and store after each night."""
+    lines = sales_events.events(seed)
+    lines = lines.assign(day=lines.event_time.dt.date)
+    return [
+        lines[lines.night <= night]
+        .groupby(list(DAILY), as_index=False)
+        .agg(lines=("sales_value", "size"), sales=("sales_value", "sum"))
+        for night in NIGHTS
+    ]
 
 
 def _rows(observer: Observer, table: str) -> pd.DataFrame:
@@ -300,18 +324,40 @@ def _expected_progress(truth: Replay) -> list[dict[str, Any]]:
     ]
 
 
+def _closings(truth: Replay) -> list[int]:
+    """How many windows each micro-batch closes, of those that close some."""
+    return [batch.closed for batch in truth.batches if batch.closed]
+
+
+def _stream_departs(observer: Observer, table: str, truth: Replay) -> str:
+    """How a stream's table departs from the windows that are closed after each of those micro-batches; empty if it doesn't."""
+    return departure(
+        (state for state in observer.states(table) if state.operation == "STREAMING UPDATE"),
+        [_holds(truth.emitted.iloc[:closed], HOURLY) for closed in np.cumsum(_closings(truth))],
+    )
+
+
+def _holds(wanted: pd.DataFrame, keys: Sequence[str]) -> Fits:
+    """Whether a table's rows are those of the frame."""
+    return lambda rows: not any(_difference(rows.to_pandas(), wanted, keys).values())
+
+
 def _written_by_a_stream(observed: dict[str, Any]) -> Finding:
     """Whether a stream wrote the table, in append mode and in a run for each night."""
     commits = observed["commits"]
     written = [commit["rows"] for commit in commits if commit["rows"]]
     modes = sorted({commit["mode"] for commit in commits})
-    right = written == observed["closings"] and modes == ["Append"]
+    streamed = written == observed["closings"] and modes == ["Append"]
+    departs = observed["departs"] if streamed else ""
+    right = streamed and not departs
     return Finding(
         "how it was written",
         right,
         "by a stream in append mode, which after each night writes the windows that this night has closed",
         "night by night"
         if right
+        else f"by commits of such numbers of rows, but {departs}"
+        if departs
         else "not by a stream"
         if not commits
         else f"in {' and '.join(modes)[:80]} mode, {len(written)} times, {max(written, default=0):,} rows at most",

@@ -22,19 +22,19 @@ from nbgrader.api import Gradebook
 from grader.course import paths
 from grader.course.notebook import read
 
-STEPS = ["1a.1", "1a.2", "1a.3", "1a.4", "1a.5"]
 FULL = {"1a.1": 2, "1a.2": 2, "1a.3": 3, "1a.4": 2, "1a.5": 2}
 SECRET = "labs-secret-of-the-caller"
 
 
 @dataclass(frozen=True)
 class Course:
-    """A released course of exercise 1a at `root`, the attacks on it, and what its commands need in their environment."""
+    """A released course at `root`, the attacks on it, what its commands need in their environment, and the points of its steps."""
 
     root: Path
     name: str
     attacks: tuple[Path, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    full: Mapping[str, float] = field(default_factory=lambda: FULL)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a Python module in the course's folder."""
@@ -63,7 +63,7 @@ class Course:
     def solved(self) -> dict[str, str]:
         """The solution's answers by step."""
         nb = read(paths.solution_file(self.root, self.name))
-        return {step: cell_of(nb, f"answer-{step.replace('.', '-')}").source for step in STEPS}
+        return {step: cell_of(nb, f"answer-{step.replace('.', '-')}").source for step in self.full}
 
     def submit_attackers(self) -> None:
         """Hand in the solution, an untouched notebook with a script in it, and all attacks."""
@@ -124,7 +124,8 @@ def alone(attacks: tuple[Path, ...]) -> list[Path]:
 
 def packed(attacks: tuple[Path, ...]) -> list[dict[str, Path]]:
     """The attacks on single steps, put together into as few submissions as hold them."""
-    by_step = {step: [path for path in attacks if path.stem.startswith(step)] for step in STEPS}
+    steps = sorted({path.stem.split("-")[0] for path in on_steps(attacks)})
+    by_step = {step: [path for path in attacks if path.stem.startswith(f"{step}-")] for step in steps}
     most = max(map(len, by_step.values()))
     return [{step: paths[k] for step, paths in by_step.items() if k < len(paths)} for k in range(most)]
 
@@ -141,7 +142,8 @@ def assert_an_attack_earned_what_its_honest_part_is_worth(path: Path, graded: Gr
 def assert_a_violent_attack_earned_nothing_and_is_told_of(path: Path, graded: Graded) -> None:
     """Nothing for its own step, no more than they are worth for the others, and a line in the report."""
     assert graded.points[path.stem]["1a.1"] == 0
-    assert all(graded.points[path.stem][step] <= FULL[step] for step in STEPS)
+    full = graded.course.full
+    assert all(graded.points[path.stem][step] <= full[step] for step in full)
     assert path.stem in graded.printed
 
 

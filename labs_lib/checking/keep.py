@@ -19,7 +19,7 @@ from deltalake.exceptions import DeltaError
 from pyspark.errors import PySparkException
 
 import datasets
-from labs_lib.checking.evidence import ROW_BYTES, ROW_LIMIT, Evidence
+from labs_lib.checking.evidence import ROW_BYTES, ROW_LIMIT, Evidence, holds_plans
 from labs_lib.errors import LabsError
 from labs_lib.lab import Lab
 from labs_lib.registry import Step
@@ -36,6 +36,8 @@ def what_plans_need(step: Step, evidence: Evidence, namespace: Mapping[str, Any]
     """Keep a step's tables and rows in the lab's folder, as far as they can be kept; what can't be is missed by the judge."""
     folder = lab.folder / "kept" / step.id
     shutil.rmtree(folder, ignore_errors=True)
+    if not holds_plans(step):
+        return  # without a look at the session, which would start a server for it
     scene = statements.scene_of(evidence.views, lab.database)
     read = set(scene.tables)
     frames = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import html
 import os
 import re
 import shutil
@@ -25,8 +26,6 @@ import psutil
 import pytest
 import values_course
 from attackers import (
-    FULL,
-    STEPS,
     Course,
     Graded,
     alone,
@@ -48,7 +47,8 @@ pytestmark = [
 ]
 
 HERE = Path(__file__).resolve().parents[1]
-NAME = values_course.NAME
+NAME, FULL = values_course.NAME, values_course.FULL
+STEPS = list(FULL)
 ATTACKS = tuple(sorted((HERE / "attacks" / "values").glob("*.py")))
 HONEST = {"1a.2", "1a.5"}  # what attackers of the file have solved
 
@@ -131,12 +131,54 @@ FILE_ATTACKS: list[Callable[[NotebookNode], set[str]]] = [
 ]
 
 
+# Answers of the three kinds that are used, as people hand them in who are wrong, or whose answer can't be taken: what they earn, and are told.
+USED: dict[str, dict[str, tuple[str, float, str]]] = {
+    "wrong": {
+        "1a.3": (
+            "def gaps(values):\n    return [b + a for a, b in zip(values, values[1:])]",
+            1,
+            "the differences",
+        ),
+        "1b.1": (
+            "class Tally:\n    best = 0\n    def add(self, number):\n        return number",
+            0,
+            "sum and largest",
+        ),
+        "1b.2": ("def patient(fetch):\n    return fetch()", 0, "value and calls"),
+        "1b.3": (
+            'bands = lab.folder / "bands"\nbands.mkdir()\n'
+            '(bands / "all.json").write_text(json.dumps({"name": "small", "low": 0, "high": 1000}))',
+            0,
+            "one band for each number",
+        ),
+        "1b.4": ('policy = {"limit": 999_999, "bands": ["small", "middle", "large"]}', 1, "the largest"),
+        "1b.5": ("def ranked(values):\n    return sorted(values)", 0, "descending"),
+    },
+    "malformed": {
+        "1a.3": ("gaps = 8", 0, "should be a function or a class"),
+        "1b.1": ("base = object\n%run -i nowhere.py\nTally = type('Tally', (), {})", 0, "Tally"),
+        "1b.2": (
+            "import time as t\nfrom statistics import mean as patient",
+            0,
+            "no cell that was run defines it",
+        ),
+        "1b.3": (
+            'bands = lab.folder / "bands"\nbands.mkdir()\n(bands / "small.JSON").write_text("{}")',
+            0,
+            "holds no file like",
+        ),
+        "1b.4": ('policy = {"limit": "many"}', 0, "have the form that the task describes"),
+        "1b.5": ("ranked = lambda values: sorted(set(numbers), reverse=True)", 0, "NameError"),
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
     """The course of values, released, whose grader has little patience and no heap that a Spark server could have."""
     root = tmp_path_factory.mktemp("course")
     values_course.make(root, "\nc.JudgeSubmission.cell_timeout = 20\nc.JudgeSubmission.wall = 60.0\n")
-    return Course(root, NAME, ATTACKS, {"PYTHONPATH": str(root), "LABS_HEAP": "none"})
+    return Course(root, NAME, ATTACKS, {"PYTHONPATH": str(root), "LABS_HEAP": "none"}, FULL)
 
 
 @contextlib.contextmanager
@@ -193,6 +235,10 @@ def graded(course: Course) -> Graded:
         nb = honest(course)
         attack(nb)
         course.submit(f"file-{attack.__name__}", nb)
+    for name, answers in USED.items():
+        course.submit(
+            f"used-{name}", course.with_answers({step: text for step, (text, _, _) in answers.items()})
+        )
     for name, content in malformed_files(course).items():
         course.submit(student_of(name), content)
     return course.grade()
@@ -221,6 +267,14 @@ def test_an_attack_on_the_file_leaves_the_honest_steps(
     assert graded.points[f"file-{attack.__name__}"] == {
         step: FULL[step] if step in kept else 0 for step in STEPS
     }
+
+
+@pytest.mark.parametrize("name", USED)
+def test_what_is_used_earns_what_it_does_and_is_told_why(name: str, graded: Graded) -> None:
+    assert graded.points[f"used-{name}"] == {step: USED[name].get(step, ("", 0, ""))[1] for step in STEPS}
+    pages = (graded.course.root / "build" / "grading-report" / NAME / "learners").glob("*.html")
+    page = html.unescape(next(text for path in pages if f"used-{name}" in (text := path.read_text())))
+    assert [step for step, (_, _, told) in USED[name].items() if told not in page] == []
 
 
 @pytest.mark.parametrize("name", malformed.CASES)
@@ -252,6 +306,9 @@ def test_a_box_and_a_judge_that_need_no_spark_start_none(graded: Graded) -> None
     """A server that starts all the same ends at once, by its heap, and the report would say so."""
     assert graded.points["solution"] == FULL
     assert "Spark" not in graded.printed
+    pages = list((graded.course.root / "build" / "grading-report" / NAME / "learners").glob("*.html"))
+    told = [text for page in pages if ">used-" in (text := page.read_text()) or ">solution" in text]
+    assert len(told) >= 3 and not any("Spark" in text for text in told)
 
 
 def test_nothing_of_a_grader_that_is_killed_goes_on(course: Course) -> None:

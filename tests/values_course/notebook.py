@@ -92,3 +92,78 @@ largest = [{"place": place, "number": numbers[place]} for place in order[:3]]
 
 # %% tags=["check:1a.5"]
 check("1a.5")
+
+# %% [markdown]
+# ### Step 1b.1
+
+
+# %% tags=["answer:1b.1"]
+### BEGIN SOLUTION
+class Tally:
+    def __init__(self):
+        self.total, self.best = 0, None
+
+    def add(self, number):
+        self.total += number
+        self.best = number if self.best is None else max(self.best, number)
+        return self.total
+### END SOLUTION
+
+# %% tags=["check:1b.1"]
+check("1b.1")
+
+# %% [markdown]
+# ### Step 1b.2
+
+
+# %% tags=["answer:1b.2"]
+### BEGIN SOLUTION
+def patient(fetch):
+    while True:
+        try:
+            return fetch()
+        except ConnectionError:
+            pass
+### END SOLUTION
+
+# %% tags=["check:1b.2"]
+check("1b.2")
+
+# %% [markdown]
+# ### Step 1b.3
+
+# %% tags=["answer:1b.3"]
+### BEGIN SOLUTION
+bands = lab.folder / "bands"
+bands.mkdir(exist_ok=True)
+for name, low, high in (("small", 0, 300), ("middle", 300, 700), ("large", 700, 1000)):
+    (bands / f"{name}.json").write_text(json.dumps({"name": name, "low": low, "high": high}))
+### END SOLUTION
+
+# %% tags=["check:1b.3"]
+check("1b.3")
+
+# %% [markdown]
+# ### Step 1b.4
+
+# %% tags=["answer:1b.4"]
+### BEGIN SOLUTION
+policy = {"limit": max(numbers), "bands": ["small", "middle", "large"]}
+### END SOLUTION
+
+# %% tags=["check:1b.4"]
+check("1b.4")
+
+# %% [markdown]
+# ### Step 1b.5
+
+# %% tags=["answer:1b.5"]
+### BEGIN SOLUTION
+from pathlib import Path
+
+Path("ranks.py").write_text("def ranked(values):\n    return sorted(set(values), reverse=True)\n")
+from ranks import ranked
+### END SOLUTION
+
+# %% tags=["check:1b.5"]
+check("1b.5")

@@ -1,0 +1,3 @@
+# Floods the driver with one answer.
+def patient(fetch):
+    return ["x" * 1_000_000] * 8

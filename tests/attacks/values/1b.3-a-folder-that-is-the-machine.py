@@ -1,0 +1,2 @@
+# The root of the file system as the answer's folder.
+bands = "/"

@@ -1,0 +1,2 @@
+# Numbers that JSON does not have.
+policy = {"limit": float("inf"), "bands": [float("nan")]}

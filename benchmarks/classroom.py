@@ -46,7 +46,7 @@ def submit_solutions(root: Path, first: int, count: int) -> None:
     """Hand in the solution for students numbered from `first`, each with another note, as results are kept by content."""
     solution = read(paths.solution_file(root, NAME))
     for number in range(first, first + count):
-        submit(root, f"student-{number:03d}", _with_note(solution, f"Handed in by number {number}."))
+        submit(root, f"student-{number:03d}", with_note(solution, f"Handed in by number {number}."))
 
 
 def submit(root: Path, student: str, notebook: NotebookNode) -> None:
@@ -56,7 +56,8 @@ def submit(root: Path, student: str, notebook: NotebookNode) -> None:
     nbformat.write(notebook, path)
 
 
-def _with_note(notebook: NotebookNode, text: str) -> NotebookNode:
+def with_note(notebook: NotebookNode, text: str) -> NotebookNode:
+    """A copy of a notebook with a Markdown cell more."""
     noted = copy.deepcopy(notebook)
     noted.cells.append(new_markdown_cell(text))
     return noted

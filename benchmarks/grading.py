@@ -89,7 +89,7 @@ def measure(place: Ground, submissions: int, many: int, console: Console) -> Res
     return Result(tuple(figures), counted, raw)
 
 
-def _command(place: Ground, root: Path, environment: dict[str, str], *arguments: str) -> float:
+def command(place: Ground, root: Path, environment: dict[str, str], *arguments: str) -> float:
     """Seconds that a command takes in a course. Raises LabsError if it fails."""
     folder = place.fresh("command")
     began = time.monotonic()
@@ -118,7 +118,7 @@ def _stock(place: Ground) -> float:
         "JUPYTER_PREFER_ENV_PATH": "1",
     }
     (root / "workspace").mkdir()
-    seconds = _command(place, root, environment, "nbgrader", "autograde", NAME, "--create")
+    seconds = command(place, root, environment, "nbgrader", "autograde", NAME, "--create")
     executed = read(root / "autograded" / "student-000" / NAME / f"{NAME}.ipynb")
     if not any("execution_count" in cell and cell.execution_count for cell in executed.cells):
         raise LabsError("Stock nbgrader executed nothing.")
@@ -129,14 +129,15 @@ def _class(place: Ground, submissions: int) -> tuple[float, float]:
     """Seconds of making ready, and of each submission then."""
     root = place.fresh("class") / "course"
     classroom.module_1(root)
-    ready = _make_ready(place, root, {})
+    ready = make_ready(place, root, {})
     classroom.submit_solutions(root, 0, submissions)
-    return ready, _command(place, root, place.course_environment, "grader.cli", "grade", NAME) / submissions
+    return ready, command(place, root, place.course_environment, "grader.cli", "grade", NAME) / submissions
 
 
-def _make_ready(place: Ground, root: Path, environment: dict[str, str]) -> float:
+def make_ready(place: Ground, root: Path, environment: dict[str, str]) -> float:
+    """Seconds that the solution's own run in a course takes, under a seed that is drawn for it. Raises LabsError if it fails."""
     code = (
-        "from pathlib import Path; from grader import batch, course; root = Path.cwd(); "
+        "from pathlib import Path; from grader.classroom import batch; from grader.course import paths; root = Path.cwd(); "
         f"batch.make_ready(root, paths.chosen(root, {NAME!r})[0], batch.patience_of(root))"
     )
     began = time.monotonic()
@@ -153,13 +154,13 @@ def _constancy(place: Ground, many: int) -> tuple[float, float]:
     root = place.fresh("short") / "course"
     classroom.small_course(root)
     small = {"LABS_SCALE": "0.3"}
-    _make_ready(place, root, small)
+    make_ready(place, root, small)
     seconds = []
     for first, count in ((0, FEW), (FEW, many)):
         classroom.submit_solutions(root, first, count)
         students = [f"--student=student-{number:03d}" for number in range(first, first + count)]
         environment = place.course_environment | small
-        seconds.append(_command(place, root, environment, "grader.cli", "grade", NAME, *students) / count)
+        seconds.append(command(place, root, environment, "grader.cli", "grade", NAME, *students) / count)
     return seconds[0], seconds[1]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 seen = [str(path) for root in ("/work", "/root", "/home", "/tmp", "/box") if os.path.isdir(root) for path in Path(root).rglob("*")
         if any(word in str(path) for word in ("gradebook", "solutions/", "submitted", "expected/", "reference", "autograded", ".ssh", "secret"))]  # fmt: skip
-print("SEEN", [path for path in seen if "/lib/python" not in path])
+print("SEEN", [path for path in seen if "/lib/python" not in path and "/labs_lib/workspace/" not in path])
 print("SEEN", {key for key in os.environ if "SECRET" in key or "TOKEN" in key})
 for pid in filter(str.isdigit, os.listdir("/proc")):
     try:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from datasets.feeds import dimension
 from labs_lib.checking.evidence import Unusable
-from labs_lib.measuring.table_history import State
+from labs_lib.measuring.table_history import State, states
+from labs_lib.patterns.checks import streams
 from labs_lib.patterns.checks.changes import HISTORY_COLUMNS, _flat, _holds, _versions
 from labs_lib.patterns.checks.resilience import _holds_sums_of_batches, _holds_whole_batches, _lines, _totals
 from labs_lib.patterns.checks.states import Fits, departure, stray
@@ -85,3 +89,32 @@ def test_a_log_holds_whole_batches_and_totals_are_sums_of_some() -> None:
         assert _holds_sums_of_batches(sums, pa.Table.from_pylist(found))
         found[0]["lines"] = int(found[0]["lines"]) + 1
         assert not _holds_sums_of_batches(sums, pa.Table.from_pylist(found))
+
+
+def test_nightly_sums_that_came_a_night_at_a_time_depart_from_nothing(tmp_path: Path) -> None:
+    nights = streams._by_night(5)
+    wanted = [streams._holds(days, streams.DAILY) for days in nights]
+    for days in nights:
+        write_deltalake(tmp_path / "daily", days, mode="overwrite")
+    assert departure(states(tmp_path / "daily"), wanted) == ""
+    for days in (nights[-1], nights[0], nights[1], nights[2]):
+        write_deltalake(tmp_path / "last_first", days, mode="overwrite")
+    assert "batch 4 of 4" in departure(states(tmp_path / "last_first"), wanted)
+
+
+def test_windows_in_another_order_are_found_out_though_their_numbers_fit(tmp_path: Path) -> None:
+    truth = streams._replayed(5, streams.SHORT)
+    wanted = [
+        streams._holds(truth.emitted.iloc[:closed], streams.HOURLY)
+        for closed in pd.Series(streams._closings(truth)).cumsum()
+    ]
+    rows = truth.emitted.astype({"lines": "int64"})
+    for name, table in (("closed", rows), ("by_store", rows.sort_values(["store_id", "window_start"]))):
+        begun = 0
+        for closed in streams._closings(truth):
+            write_deltalake(
+                tmp_path / name, table.iloc[begun : begun + closed].reset_index(drop=True), mode="append"
+            )
+            begun += closed
+    assert departure(states(tmp_path / "closed"), wanted) == ""
+    assert "batch 1 of" in departure(states(tmp_path / "by_store"), wanted)

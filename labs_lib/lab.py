@@ -18,7 +18,7 @@ from pyspark.sql.connect.session import SparkSession
 
 import datasets
 from labs_lib import registry, settings
-from labs_lib.engine import session
+from labs_lib.engine import runs, session
 from labs_lib.engine.sql import literal
 from labs_lib.errors import LabsError
 from labs_lib.workspace import client
@@ -149,6 +149,7 @@ def open_lab(module: str, seed: int = 0) -> Lab:
     folder = settings.usable(settings.workspace(), "LABS_WORKSPACE") / module
     settings.usable(folder / "tables", "LABS_WORKSPACE")
     _same_seed(folder, seed)
+    runs.watch()
     session.on_connect(_reopen)
     _current = Lab(module, seed, folder)
     if connected := session.connected():

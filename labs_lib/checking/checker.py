@@ -14,12 +14,13 @@ from typing import Any
 from pyspark.errors import PySparkException
 
 from labs_lib import lab, registry, settings
-from labs_lib.checking import cards, hidden_names, keep, progress_file, used
+from labs_lib.checking import cards, hidden_names, keep, progress_file, raised, used
 from labs_lib.checking.evidence import Evidence, Unusable, capture
 from labs_lib.checking.observer import Measured, Observer
 from labs_lib.checking.verdict import Finding, Verdict, settle
 from labs_lib.driving.driver import NotStarted
 from labs_lib.driving.launch import Launch, plain_child
+from labs_lib.engine import runs
 from labs_lib.errors import LabsError, first_line
 from labs_lib.registry import Step
 
@@ -59,6 +60,8 @@ def check(step_id: str) -> cards.Card:
     verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - started)
     if verdict.status not in {"pass", "blocked"} and (hidden := hidden_names.sentence(namespace)):
         verdict = replace(verdict, sentence=f"{verdict.sentence} {hidden}")
+    if not verdict.passed and (error := raised.sentence(step, runs.latest())):
+        verdict = replace(verdict, sentence=f"{verdict.sentence} {error}")
     progress_file.record(verdict, opened.seed, opened.folder.parent)
     if not _in_kernel():
         print(cards.text(verdict))

@@ -20,7 +20,7 @@ from pyspark.sql.connect.client.retries import DefaultPolicy
 from pyspark.sql.connect.session import SparkSession
 
 from labs_lib import settings
-from labs_lib.engine import builder, delta_table, first_rows, keeper, server
+from labs_lib.engine import batches, builder, delta_table, first_rows, keeper, server
 from labs_lib.vetting import statements
 
 LOST = {
@@ -215,6 +215,7 @@ def _connect() -> Connection:
     _make_the_only_one(spark, address or local.remote)  # type: ignore[union-attr]
     if local:
         delta_table.explain()
+        batches.lead()
     # The client logs each error that has a place in the learner's code as a line of JSON, though it is raised as well.
     for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
         PySparkLogger.getLogger(name).disabled = True

@@ -67,6 +67,17 @@ text = outline(five.join(five, "id"), show=False)
 print("InMemoryRelation" in text, text.count("FileScan five"))
 _ = five.unpersist()
 """
+IN_A_BATCH = """
+from labs_lib.patterns.streams import run_stream
+def count(batch, batch_id):
+    from pyspark.sql import SparkSession
+    session = SparkSession.builder.appName("x").config("spark.sql.shuffle.partitions", 3).getOrCreate()
+    same = session is batch.sparkSession is SparkSession.getActiveSession() is SparkSession.builder.master("local[*]").create()
+    batch.createOrReplaceTempView("arrived")
+    session.sql(f"SELECT count(*) AS rows, {same} AS same FROM arrived").write.saveAsTable("counted")
+run_stream(lab, "counted", lab.spark.readStream.table("five").writeStream.foreachBatch(count))
+print(lab.spark.table("counted").collect())
+"""
 GONE = """
 import shutil
 shutil.rmtree(lab.tables / "five")
@@ -84,7 +95,10 @@ CELLS = {
     "one cell": IN_ONE_CELL,
     "history": HISTORY,
     "cached": CACHED,
+    "in a batch": IN_A_BATCH,
     "gone": GONE,
+    "answer that raises": "hot = lab.spark.table('five')\nhot_keys = hot.nowhere()",
+    "its check": "print(check('1a.2').sentence)",
     "shown": "lab.spark.range(30).selectExpr('id AS shown')",
     "displayed": "display(lab.spark.range(2).selectExpr('id AS displayed'))",
     "to be cached": "lab.spark.range(2).cache()",
@@ -128,6 +142,7 @@ def shown(outputs: list[nbformat.NotebookNode]) -> str:
         ("closed", ""),
         ("one cell", "5 unanswered\n"),
         ("cached", "5\nTrue 2\n"),
+        ("in a batch", "[Row(rows=5, same=True)]\n"),
         ("gone", "1\n"),
     ],
 )
@@ -152,6 +167,14 @@ def test_a_session_that_was_closed_is_replaced(outputs: dict[str, list[nbformat.
     told = said(outputs["after"])
     assert told.startswith("The lab's Spark session had been closed. A new one is running now.")
     assert told.endswith("True 5\n")
+
+
+def test_the_card_says_what_the_answer_cell_raised(
+    outputs: dict[str, list[nbformat.NotebookNode]],
+) -> None:
+    told = said(outputs["its check"])
+    assert told.startswith("No answer yet:") and "The answer cell ended with an error, line 2: " in told
+    assert "nowhere" in told
 
 
 def test_deltatable_names_the_statements(outputs: dict[str, list[nbformat.NotebookNode]]) -> None:

@@ -13,9 +13,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import nbformat
 import psutil
+import pytest
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
@@ -130,31 +132,43 @@ def packed(attacks: tuple[Path, ...]) -> list[dict[str, Path]]:
     return [{step: paths[k] for step, paths in by_step.items() if k < len(paths)} for k in range(most)]
 
 
-def assert_an_attack_earned_what_its_honest_part_is_worth(path: Path, graded: Graded) -> None:
-    """What its comment says, or nothing."""
-    step = path.stem.split("-")[0]
-    submissions = enumerate(packed(graded.course.attacks))
-    number = next(number for number, attacks in submissions if attacks.get(step) == path)
-    stated = re.search(r"Earns: ([\d.]+)", path.read_text())
-    assert graded.points[f"packed-{number}"][step] == (float(stated[1]) if stated else 0)
+class Attacked:
+    """The tests that every class of attackers is held to. A subclass names the attacks, its module has the fixture `graded`."""
 
+    attacks: ClassVar[tuple[Path, ...]]
 
-def assert_a_violent_attack_earned_nothing_and_is_told_of(path: Path, graded: Graded) -> None:
-    """Nothing for its own step, no more than they are worth for the others, and a line in the report."""
-    assert graded.points[path.stem]["1a.1"] == 0
-    full = graded.course.full
-    assert all(graded.points[path.stem][step] <= full[step] for step in full)
-    assert path.stem in graded.printed
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        for argument, chosen in (("on_a_step", on_steps), ("violent", alone)):
+            if argument in metafunc.fixturenames:
+                metafunc.parametrize(argument, chosen(self.attacks), ids=lambda path: path.stem)
 
+    def test_the_solution_gets_everything_and_an_untouched_notebook_nothing(self, graded: Graded) -> None:
+        assert graded.points["solution"] == graded.course.full
+        assert set(graded.points["untouched"].values()) == {0}
 
-def assert_nothing_was_seen_reached_or_left(graded: Graded) -> None:
-    """By the outputs that feedback shows, and by what runs and lies on this machine."""
-    notebooks = [read(path) for path in (graded.course.root / "autograded").rglob("*.ipynb")]
-    outputs = [str(cell.outputs) for nb in notebooks for cell in nb.cells if cell.cell_type == "code"]
-    assert any(outputs)
-    for output in outputs:
-        assert SECRET not in output and "<script>alert" not in output
-        assert not re.search(r"SEEN (\[[^\]]|\{|\d)|CONNECTED|WROTE", output), output
-    commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
-    assert not [line for line in commands if "labs-attack-daemon" in line]
-    assert not Path("/tmp/stolen").exists()
+    def test_an_attack_earns_what_its_honest_part_is_worth(self, on_a_step: Path, graded: Graded) -> None:
+        """What its comment says, or nothing."""
+        step = on_a_step.stem.split("-")[0]
+        submissions = enumerate(packed(self.attacks))
+        number = next(number for number, attacks in submissions if attacks.get(step) == on_a_step)
+        stated = re.search(r"Earns: ([\d.]+)", on_a_step.read_text())
+        assert graded.points[f"packed-{number}"][step] == (float(stated[1]) if stated else 0)
+
+    def test_a_violent_attack_earns_nothing_and_is_told_of(self, violent: Path, graded: Graded) -> None:
+        """Nothing for its own step, no more than they are worth for the others, and a line in the report."""
+        assert graded.points[violent.stem]["1a.1"] == 0
+        full = graded.course.full
+        assert all(graded.points[violent.stem][step] <= full[step] for step in full)
+        assert violent.stem in graded.printed
+
+    def test_nothing_was_seen_reached_or_left(self, graded: Graded) -> None:
+        """By the outputs that feedback shows, and by what runs and lies on this machine."""
+        notebooks = [read(path) for path in (graded.course.root / "autograded").rglob("*.ipynb")]
+        outputs = [str(cell.outputs) for nb in notebooks for cell in nb.cells if cell.cell_type == "code"]
+        assert any(outputs)
+        for output in outputs:
+            assert SECRET not in output and "<script>alert" not in output
+            assert not re.search(r"SEEN (\[[^\]]|\{|\d)|CONNECTED|WROTE", output), output
+        commands = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+        assert not [line for line in commands if "labs-attack-daemon" in line]
+        assert not Path("/tmp/stolen").exists()

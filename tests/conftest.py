@@ -26,6 +26,9 @@ SHARED = settings.home()  # the user's own, which `make test` has set up
 LONG = ("test_boxed", "test_answers")
 
 
+pytest.register_assert_rewrite("attackers")  # it holds tests, and their assertions should say as much
+
+
 def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("LABS_DRAW", str(secrets.randbelow(2**31 - 1) + 1))
     if "PYTEST_XDIST_WORKER" in os.environ:

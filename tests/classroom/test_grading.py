@@ -25,16 +25,7 @@ import nbformat
 import psutil
 import pytest
 import values_course
-from attackers import (
-    Course,
-    Graded,
-    alone,
-    assert_a_violent_attack_earned_nothing_and_is_told_of,
-    assert_an_attack_earned_what_its_honest_part_is_worth,
-    assert_nothing_was_seen_reached_or_left,
-    cell_of,
-    on_steps,
-)
+from attackers import Attacked, Course, Graded, cell_of
 from distributed import Client
 from nbformat import NotebookNode
 
@@ -244,19 +235,8 @@ def graded(course: Course) -> Graded:
     return course.grade()
 
 
-def test_the_solution_gets_everything_and_an_untouched_notebook_nothing(graded: Graded) -> None:
-    assert graded.points["solution"] == FULL
-    assert set(graded.points["untouched"].values()) == {0}
-
-
-@pytest.mark.parametrize("path", on_steps(ATTACKS), ids=lambda path: path.stem)
-def test_an_attack_earns_what_its_honest_part_is_worth(path: Path, graded: Graded) -> None:
-    assert_an_attack_earned_what_its_honest_part_is_worth(path, graded)
-
-
-@pytest.mark.parametrize("path", alone(ATTACKS), ids=lambda path: path.stem)
-def test_a_violent_attack_earns_nothing_and_is_told_of(path: Path, graded: Graded) -> None:
-    assert_a_violent_attack_earned_nothing_and_is_told_of(path, graded)
+class TestAttacks(Attacked):
+    attacks = ATTACKS
 
 
 @pytest.mark.parametrize("attack", FILE_ATTACKS, ids=lambda attack: attack.__name__)
@@ -294,12 +274,11 @@ def test_there_are_enough_attacks_and_malformed_files() -> None:
     assert all(path.read_text().startswith("# ") for path in everywhere), "say what the attack tries"
 
 
-def test_nothing_was_seen_reached_or_left(graded: Graded) -> None:
-    assert_nothing_was_seen_reached_or_left(graded)
+def test_the_attack_that_looks_for_secrets_saw_that_there_are_processes(graded: Graded) -> None:
     hidden = [
         path for path in (graded.course.root / "autograded").rglob("*.ipynb") if "hidden" in path.read_text()
     ]
-    assert hidden, "the attack that looks for secrets saw no process at all"
+    assert hidden
 
 
 def test_a_box_and_a_judge_that_need_no_spark_start_none(graded: Graded) -> None:

@@ -9,16 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from attackers import (
-    FULL,
-    Course,
-    Graded,
-    alone,
-    assert_a_violent_attack_earned_nothing_and_is_told_of,
-    assert_an_attack_earned_what_its_honest_part_is_worth,
-    assert_nothing_was_seen_reached_or_left,
-    on_steps,
-)
+from attackers import Attacked, Course, Graded
 
 from benchmarks.classroom import NAME, small_course
 
@@ -41,20 +32,5 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Graded:
     return course.grade()
 
 
-def test_the_solution_gets_everything_and_an_untouched_notebook_nothing(graded: Graded) -> None:
-    assert graded.points["solution"] == FULL
-    assert set(graded.points["untouched"].values()) == {0}
-
-
-@pytest.mark.parametrize("path", on_steps(ATTACKS), ids=lambda path: path.stem)
-def test_an_attack_earns_what_its_honest_part_is_worth(path: Path, graded: Graded) -> None:
-    assert_an_attack_earned_what_its_honest_part_is_worth(path, graded)
-
-
-@pytest.mark.parametrize("path", alone(ATTACKS), ids=lambda path: path.stem)
-def test_a_violent_attack_earns_nothing_and_is_told_of(path: Path, graded: Graded) -> None:
-    assert_a_violent_attack_earned_nothing_and_is_told_of(path, graded)
-
-
-def test_nothing_was_seen_reached_or_left(graded: Graded) -> None:
-    assert_nothing_was_seen_reached_or_left(graded)
+class TestSparkAttacks(Attacked):
+    attacks = ATTACKS

@@ -91,6 +91,11 @@ def judged(judges: Judges, ran: Ran) -> Judged:
     return judges.judge(ran, MODULE, 1, None, [], [], True, PATIENCE)
 
 
+def judge_of(judges: Judges) -> object:
+    """The judge that the next submission would meet; None if that has a new one."""
+    return judges._judge
+
+
 def lost(result: Judged) -> list[str]:
     """The steps that did not get full points."""
     return [verdict.step for verdict in result.verdicts if not verdict.passed]
@@ -101,8 +106,10 @@ def test_what_ends_every_judge_costs_its_own_step_and_no_other(
     trouble: str, judges: Judges, tmp_path: Path
 ) -> None:
     assert lost(judged(judges, left(tmp_path / "before"))) == []
+    kept = judge_of(judges)
     result = judged(judges, left(tmp_path / "worst", **{SECOND: trouble}))
     assert lost(result) == [SECOND] and SECOND in result.problems[0]
+    assert judge_of(judges) is not kept
     assert lost(judged(judges, left(tmp_path / "after"))) == []
 
 
@@ -133,8 +140,10 @@ def test_an_error_at_the_border_replaces_the_judge_and_is_tried_again(
 ) -> None:
     """As the inbox's number had gone on and the judge's had not, the next submission was waited for in the wrong place."""
     assert lost(judged(judges, left(tmp_path / "before"))) == []
+    kept = judge_of(judges)
     monkeypatch.setattr(Ran, step, once(OSError(36, "File name too long"), getattr(Ran, step)))
     assert lost(judged(judges, left(tmp_path / "odd"))) == []
+    assert judge_of(judges) not in (kept, None)
     assert lost(judged(judges, left(tmp_path / "after"))) == []
 
 
@@ -153,6 +162,7 @@ def test_an_error_that_stays_gives_no_result_and_the_next_is_judged(
     ):
         patch.setattr(Ran, "take_tables", failing)
         judged(judges, left(tmp_path / "odd"))
+    assert judge_of(judges) is None
     assert lost(judged(judges, left(tmp_path / "after"))) == []
 
 
@@ -191,8 +201,11 @@ def test_what_cannot_be_handed_over_is_refused_and_the_next_is_judged(
     ran = left(tmp_path / "odd")
     folder = tmp_path / "odd" / "workspace" / MODULE.name / place
     folder.mkdir(exist_ok=True)
+    kept = judge_of(judges)
     spoil(folder)
-    judged(judges, ran)
+    refused = judged(judges, ran).problems
+    assert judge_of(judges) is (None if refused else kept)
+    assert refused or place == "tables" or spoil is unreadable  # which it is not to root
     assert lost(judged(judges, left(tmp_path / "after"))) == []
 
 
@@ -240,10 +253,6 @@ def test_tables_go_along_if_a_step_answers_with_them_or_evidence_names_them(tmp_
 
 
 # A judge that is replaced
-
-
-def judge_of(judges: Judges) -> object:
-    return judges._judge
 
 
 @pytest.mark.parametrize("grown", [("GROWN_MEMORY", 0), ("GROWN_DISK", 0)], ids=["memory", "disk"])

@@ -76,6 +76,13 @@ def collect(root: Path, module: Module, students: Sequence[str]) -> tuple[list[S
             )
         except Rejected as refusal:
             refused.append(Result(student.id, refused=str(refusal), name=student.name))
+        except (
+            Exception
+        ) as error:  # a closed folder, and what nobody thought of: one learner's trouble is not the class's
+            said = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            refused.append(
+                Result(student.id, refused=shown(f"It can't be read: {said}.", 320), name=student.name)
+            )
     if absent:
         raise LabsError(f"There is no submission of {module.name} by {', '.join(sorted(absent))} in {place}.")
     if not accepted and not refused:

@@ -31,6 +31,8 @@ ENTRIES, DEPTH = (
 ZIPS, NOTEBOOKS = 5, 10  # that are opened for one learner
 NAMED = 5  # things that a sentence names, before it counts the rest
 TIMESTAMP, TIMESTAMP_BYTES = "timestamp.txt", 200
+# Of a notebook's name: browsers and mail programs add to it when they take JSON for text.
+NOTEBOOK = (".ipynb", ".ipynb.txt", ".ipynb.json")
 LEAVINGS = ("__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini", TIMESTAMP)  # beside hidden files
 
 Reads = Callable[[bytes], object]
@@ -88,7 +90,7 @@ def notebook_of(
         if files:
             return None
         _reject(f"{shown(folder, 60)} holds no file.")
-    candidates, notes = [file for file in every if _is(file, ".ipynb")], []
+    candidates, notes = [file for file in every if _is(file, *NOTEBOOK)], []
     for zip_file in [file for file in every if _is(file, ".zip")][:ZIPS]:
         try:
             data = intake.content(handed_in.joinpath(*zip_file.parts), handed_in)
@@ -96,10 +98,11 @@ def notebook_of(
         except Rejected as refusal:
             notes.append(str(refusal))
             continue
-        notebooks = [file for file in inside if _is(file, ".ipynb") and not any(map(is_leaving, file.path))]
+        notebooks = [file for file in inside if _is(file, *NOTEBOOK) and not any(map(is_leaving, file.path))]
         candidates += _not_anothers(notebooks, module, modules)
     if not candidates:
-        _reject(" ".join([f"There is no notebook of {module}.", *(notes or _left_out(every))]))
+        wanted = f"There is no notebook of {module}: ask for its .ipynb file, by itself or in one zip."
+        _reject(" ".join([wanted, *(notes or _left_out(every))]))
     chosen, data = _the_one(handed_in, module, modules, candidates, reads)
     notes.append(f"Taken from {chosen}, as nothing lies at {'/'.join(map(shown, proper.parts))}.")
     rest = [each for each in candidates if each != chosen and each.member]
@@ -133,8 +136,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", name).casefold()).strip("_")
 
 
-def _is(file: File, ending: str) -> bool:
-    return file.path[-1].lower().endswith(ending)
+def _is(file: File, *endings: str) -> bool:
+    return file.path[-1].strip().lower().endswith(endings)
 
 
 def _rank(file: File, module: str, modules: Sequence[str]) -> int | None:

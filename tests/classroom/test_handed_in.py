@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import malformed
 import pytest
@@ -31,6 +32,7 @@ from labs_lib import registry
 from labs_lib.errors import LabsError
 
 NAME = "01_optimization"
+NOBODY = 65534
 GOOD = malformed.LEARNER_NOTEBOOK.read_bytes()
 OTHER = (malformed.LEARNER_NOTEBOOK.parents[1] / "02_patterns" / "02_patterns.ipynb").read_bytes()
 MINE = GOOD.replace(b"# YOUR CODE HERE", b"mine = 1")
@@ -105,6 +107,9 @@ PLACES = {
     "a folder downloaded twice": f"{NAME} (1)/{NAME}.ipynb",
     "one folder deeper": f"{NAME}/{NAME}/{NAME}.ipynb",
     "a folder around it": f"homework/{NAME}/{NAME}.ipynb",
+    "JSON taken for text": f"{NAME}/{NAME}.ipynb.txt",
+    "JSON taken for JSON": f"{NAME}.ipynb.json",
+    "a blank at the end": f"{NAME}/{NAME}.ipynb ",
     "Canvas' name": "lovelaceada_4711_815_01_optimization.ipynb",
 }
 
@@ -148,16 +153,17 @@ def test_what_is_left_out_is_named(root: Path) -> None:
     )
     submit(root, {f"bob/{NAME}.ipynb": MINE, "bob/scratch.ipynb": GOOD, f"bob/{NAME}/notes.txt": b"x"})
     submit(root, {"readme.txt": b"x", "class.zip": zipped({"ada/x.ipynb": GOOD}), "cyd.ipynb": GOOD})
-    submit(root, {"dan/answers.pdf": b"x", "eve/x.tar.gz": b"x"})
+    submit(root, {"dan/answers.pdf": b"x", "eve/x.zip": zipped({"y.zip": zipped({f"{NAME}.ipynb": GOOD})})})
     (root / "submitted" / "fay").mkdir()
     accepted, refused = collected(root)
     assert notes(accepted["ada"]) == f"Left out: ada/old.zip, ada/{NAME}/{NAME} (1).ipynb."
     assert f"Left out: bob/scratch.ipynb, bob/{NAME}/notes.txt." in notes(accepted["bob"])
+    none = f"There is no notebook of {NAME}: ask for its .ipynb file, by itself or in one zip."
     straight = "It lies straight in submitted/: put it into a folder with the learner's name there."
     assert refused == {
         **dict.fromkeys(["readme.txt", "class.zip", "cyd.ipynb"], straight),
-        "dan": f"There is no notebook of {NAME}. Left out: dan/answers.pdf.",
-        "eve": f"There is no notebook of {NAME}. Left out: eve/x.tar.gz.",
+        "dan": f"{none} Left out: dan/answers.pdf.",
+        "eve": f"{none} Left out: eve/x.zip.",
         "fay": "fay holds no file.",
     }
 
@@ -187,6 +193,44 @@ def test_a_notebook_that_is_none_says_why(root: Path) -> None:
     assert refused["bob"].startswith("x.ipynb is empty")
     assert "pat.ipynb is none: It has no answer or check cell of the module, but" in refused["cyd"]
     assert refused["dan"].startswith(f"{NAME}.ipynb is empty")
+
+
+@pytest.mark.parametrize("closed", [f"ada/{NAME}/{NAME}.ipynb", f"ada/{NAME}", "ada"])
+def test_what_may_not_be_read_is_nobody_elses_trouble(root: Path, closed: str) -> None:
+    submit(root, {PROPER: MINE, PROPER.replace("ada", "bob"): MINE})
+    place = root / "submitted" / closed
+    place.chmod(0)
+    for folder in (root, *root.parents):  # pytest's folders are for their owner only
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o755)
+        if folder.name.startswith("pytest-of-"):
+            break
+    try:
+        if os.geteuid() == 0:  # whom nothing is closed to
+            os.seteuid(NOBODY)
+        accepted, refused = collected(root)
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        place.chmod(0o755)
+    assert accepted.keys() == {"bob"}
+    assert "Permission denied" in refused["ada"]
+
+
+def test_an_error_that_nobody_thought_of_is_one_learners_trouble(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(root, {PROPER: MINE, PROPER.replace("ada", "bob"): MINE})
+    plain = collect.handed_in.notebook_of
+
+    def notebook_of(place: Path, folder: str, *arguments: Any) -> Any:
+        if folder == "ada":
+            raise RuntimeError("no luck")
+        return plain(place, folder, *arguments)
+
+    monkeypatch.setattr(collect.handed_in, "notebook_of", notebook_of)
+    accepted, refused = collected(root)
+    assert accepted.keys() == {"bob"} and refused == {"ada": "It can't be read: RuntimeError: no luck."}
 
 
 def test_links_are_not_followed_and_huge_folders_not_read_to_their_end(root: Path) -> None:

@@ -1,5 +1,7 @@
 """What the notebook's card accepts, grading accepts: answers to exercise 1a through both ways, and the verdicts are the same.
 
+All of them are tried in `make attacks`; `make test` draws some, under the seed that it prints.
+
 The card's way is the check in the notebook's session. Grading's is what a box leaves (evidence, tables, what was kept for plans), taken
 and judged by grader.judging.judge_inside on a server of its own, one submission after the other.
 """
@@ -7,6 +9,8 @@ and judged by grader.judging.judge_inside on a server of its own, one submission
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
 import subprocess
 import sys
@@ -33,12 +37,16 @@ from labs_lib.checking.evidence import Evidence, capture
 from labs_lib.checking.verdict import Verdict
 from labs_lib.engine import session
 
-pytestmark = [pytest.mark.alone, pytest.mark.proof]
+pytestmark = pytest.mark.alone
 
 HERE = Path(__file__).resolve().parents[1]
 MODULE = registry.module("01_optimization")
 STEPS = registry.exercise_of("1a.1").steps
+DRAWN = 3  # cases in `make test`, of steps whose solution takes seconds
+QUICK = ("1a.2", "1a.3")
 PATIENCE = 120.0  # seconds for a step, and for the judge to come to its end of a submission
+
+Case = tuple[str, str, float]  # a step, its code, and the share of the points that it earns either way
 
 # The hot keys over some counted lines, in SQL.
 HOT = """
@@ -56,8 +64,8 @@ tuned = (
     .agg(F.sum("times").alias("exposures"), F.sum(F.col("times") * F.col("sales_value")).alias("sales"))
 )
 """
-# By what the answer uses: its step, its code, and the share of the points that it earns either way.
-CASES: dict[str, tuple[str, str, float]] = {
+# By what the answer uses.
+CASES: dict[str, Case] = {
     "a temporary view whose SQL begins with a comment": (
         "1a.2",
         HOT
@@ -252,7 +260,7 @@ none = products.where("product_id < 0").select("product_id", "department", F.col
 decoy = transactions.join(F.broadcast(none), "product_id").select(*TYPED)
 some = products.where("department = 'GROCERY'").select("product_id")
 """
-UNTIED: dict[str, tuple[str, str, float]] = {
+UNTIED: dict[str, Case] = {
     "literals beside an empty join": ("1a.3", SEEN + "tuned = decoy.unionByName(rows)", 0),
     "literals beside a join on false": (
         "1a.3",
@@ -329,7 +337,7 @@ UNTIED: dict[str, tuple[str, str, float]] = {
 }
 
 
-def right_answers() -> dict[str, tuple[str, str, float]]:
+def right_answers() -> dict[str, Case]:
     """Every right answer of the exercise that looks different."""
     folder = HERE / "right_answers" / MODULE.name
     return {
@@ -347,9 +355,9 @@ class Both:
 
 
 class Notebook:
-    """The exercise's cells without its lessons, with the solution; the box is a folder as a sandbox leaves it."""
+    """The exercise's cells without its lessons, with the solution up to a step; the box is a folder as a sandbox leaves it."""
 
-    def __init__(self, box: Path) -> None:
+    def __init__(self, box: Path, last: str) -> None:
         self.box = box
         source = paths.source_file(HERE.parent, MODULE.name).read_text(encoding="utf-8")
         lesson, exercise, after = (
@@ -366,6 +374,8 @@ class Notebook:
                     self.answers[role.step] = cell.source
                     self.conf[role.step] = session.changed_conf(self.names["lab"].spark)
                 exec(compile(cell.source, role.step or "lesson", "exec"), self.names)
+                if role.step == last:
+                    break
         self.lab = self.names["lab"]
 
     def tries(self, step: registry.Step, code: str, inbox: Path) -> Verdict:
@@ -394,21 +404,17 @@ class Notebook:
         return blame_earlier_step(judge(step, evidence, digests), step, {each.id for each in STEPS})
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Both]]:
-    """All cases through both ways: the notebook first, then the judge, who begins with the solution."""
-    folder = tmp_path_factory.mktemp("both")
+def through_both_ways(folder: Path, cases: dict[str, Case]) -> dict[str, Both]:
+    """Cases, after the solutions of their steps, through both ways: the notebook first, then the judge."""
     with own_server() as environment, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABS_HOME", environment["LABS_HOME"])
         patch.setenv("LABS_WORKSPACE", str(folder / "box" / "workspace"))
         patch.setenv("LABS_SCALE", "0.1")
         session.close()
         try:
-            notebook = Notebook(folder / "box")
-            solutions = {
-                f"solution of {step.id}": (step.id, notebook.answers[step.id], 1.0) for step in STEPS
-            }
-            everything = solutions | right_answers() | CASES | UNTIED
+            steps = sorted({step_id for step_id, _, _ in cases.values()})
+            notebook = Notebook(folder / "box", steps[-1])
+            everything = {solution_of(step): (step, notebook.answers[step], 1.0) for step in steps} | cases
             cards = [
                 notebook.tries(registry.step(step_id), code, folder / "learners" / str(number))
                 for number, (step_id, code, _) in enumerate(everything.values())
@@ -416,10 +422,20 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Both]]:
         finally:
             session.close()
         graded = graded_by_a_judge(folder, everything)
-        yield dict(zip(everything, map(Both, cards, graded), strict=True))
+        return dict(zip(everything, map(Both, cards, graded), strict=True))
 
 
-def graded_by_a_judge(folder: Path, cases: dict[str, tuple[str, str, float]]) -> Iterator[Verdict]:
+def solution_of(step: str) -> str:
+    return f"solution of {step}"
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Both]:
+    """All cases through both ways."""
+    return through_both_ways(tmp_path_factory.mktemp("both"), {**right_answers(), **CASES, **UNTIED})
+
+
+def graded_by_a_judge(folder: Path, cases: dict[str, Case]) -> Iterator[Verdict]:
     """The verdicts of a judge's own process and server, in the cases' order; the solution's evidence is the reference of the others."""
     inbox, box = folder / "inbox", folder / "judge"
     inbox.mkdir()
@@ -464,22 +480,38 @@ def graded_by_a_judge(folder: Path, cases: dict[str, tuple[str, str, float]]) ->
             judging.wait()
 
 
-@pytest.mark.parametrize("name", [*(f"solution of {step.id}" for step in STEPS), *right_answers(), *CASES])
+@pytest.mark.proof
+@pytest.mark.parametrize("name", [*(solution_of(step.id) for step in STEPS), *right_answers(), *CASES])
 def test_the_card_and_grading_give_the_same(name: str, both: dict[str, Both]) -> None:
-    card, graded = both[name].card, both[name].graded
-    told = f"card: {card}\n\ngraded: {graded}"
-    share = {**right_answers(), **CASES}[name][2] if not name.startswith("solution") else 1
+    assert_the_same(name, both[name])
+
+
+def test_what_is_drawn_gets_the_same_on_the_card_and_in_grading(tmp_path: Path) -> None:
+    quick = {name: case for name, case in {**right_answers(), **CASES}.items() if case[0] in QUICK}
+    drawn = random.Random(int(os.environ["LABS_DRAW"])).sample(sorted(quick), DRAWN)
+    print(f"drawn: {', '.join(drawn)}")
+    for name, verdicts in through_both_ways(tmp_path, {name: quick[name] for name in drawn}).items():
+        assert_the_same(name, verdicts)
+
+
+def assert_the_same(name: str, both: Both) -> None:
+    card, graded = both.card, both.graded
+    told = f"{name}: card: {card}\n\ngraded: {graded}"
+    is_solution = name == solution_of(card.step)
+    share = 1 if is_solution else {**right_answers(), **CASES}[name][2]
     assert graded.points == card.points, told
     assert card.points == int(2 * share * card.max_points) / 2, told
-    graded_findings: list[Any] = list(graded.findings)
-    assert [finding["ok"] for finding in graded_findings] == [finding.ok for finding in card.findings], told
+    # The judge of the solution has nothing yet to compare it with; these findings come last.
+    compared = len(registry.step(card.step).compare) if is_solution else 0
+    findings: list[Any] = list(graded.findings)
+    of_card = card.findings[: len(card.findings) - compared]
+    assert [finding["ok"] for finding in findings] == [finding.ok for finding in of_card], told
     if not card.passed:  # in the same words
         assert graded.sentence == card.sentence, told
-        assert [finding["found"] for finding in graded_findings] == [
-            finding.found for finding in card.findings
-        ], told
+        assert [finding["found"] for finding in findings] == [finding.found for finding in of_card], told
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("name", UNTIED)
 def test_rows_that_were_seen_before_are_right_on_the_card_and_earn_nothing(
     name: str, both: dict[str, Both]

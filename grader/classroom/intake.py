@@ -8,6 +8,7 @@ for the instructor.
 from __future__ import annotations
 
 import contextlib
+import html
 import itertools
 import json
 import os
@@ -31,6 +32,7 @@ FILE_BYTES, LARGE_BYTES = 64 * 2**20, 10 * 2**20  # refused, noted above it; rea
 DEPTH = 100  # of the JSON; a chart in an output has some twenty levels
 CELLS, SOURCE = 2_000, 2_000_000  # cells, characters of all cells together
 TAGS, TAG, SENTENCE = 20, 100, 320  # tags of a cell, characters of a tag and of a sentence
+RUNS_CODE = re.compile(r"(?:java|vb)script\s*:|data\s*:\s*text/html|<script", re.IGNORECASE)  # in a page
 CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 PYTHON = ("", "python", "python3", "ipython", "pyspark")  # what kernels that run Python call their language
 SAVED_ANEW = "ask for a copy saved by JupyterLab, with its outputs cleared"
@@ -204,6 +206,8 @@ def _cell(raw: Any, number: int, where: str, odd: Odd) -> Object:
         _reject(place, "holds half of a surrogate pair, which is no text")
     if outputs != [] and raw.get("execution_count") is None:
         odd["outputs were there, but no run that left them"].append(number)
+    if kind != "code" and RUNS_CODE.search(html.unescape(source)):
+        odd["a link or a script that would run in a page is shown as text"].append(number)
     if not isinstance(metadata := raw.get("metadata", {}), dict):
         _reject(place, f"has {_what(metadata)} for its metadata, not an object")
     source = source.replace("\r\n", "\n").replace("\r", "\n")

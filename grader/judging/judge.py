@@ -13,6 +13,7 @@ import contextlib
 import errno
 import functools
 import json
+import signal
 import sys
 import threading
 import time
@@ -47,6 +48,7 @@ GROWN_DISK = 2**30  # shuffle files and caches of one submission are not the nex
 START = 60.0  # seconds that a judge may take for a submission beside its steps
 LOOK_EVERY = 0.1  # seconds between looks at whether the judge is done
 RESULT_BYTES = 32 * 2**20
+LATE = (124, 128 + signal.SIGPROF)  # exit codes of a judge that ended, or was ended, as a step took too long
 SENTENCE = 2000  # characters of any text in a verdict
 
 Found = dict[str, tuple[Verdict, dict[str, Any] | None]]
@@ -340,7 +342,7 @@ def _text(value: Any) -> str:
 def _why(ended: Ended | None) -> str:
     if ended is None:
         return "It left no verdict."
-    if ended.returncode == 124 or ended.reason == "stopped":
+    if ended.returncode in LATE or ended.reason == "stopped":
         return "It ran longer than an answer may."
     if ended.returncode in (None, 0):
         return ended.sentence

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -246,6 +247,9 @@ def _judge_steps(folder: Path, out: Path, launch: Launch) -> bool:
         # A thread of its own, because a query without end can't be left from within.
         judged = threading.Event()
         threading.Thread(target=_end_if_late, args=(judged, plan["patience"]), daemon=True).start()
+        # Nor does that thread run while a regular expression is matched, say: the kernel then ends this process by SIGPROF. It counts
+        # this process's own seconds of CPU, of all its threads, so that no busy machine makes it early.
+        signal.setitimer(signal.ITIMER_PROF, 2 * plan["patience"])
         began = time.perf_counter()
         if solved.issuperset(step.needs):
             verdict, evidence = _judged(
@@ -254,6 +258,7 @@ def _judge_steps(folder: Path, out: Path, launch: Launch) -> bool:
         else:  # nothing that could be found would count
             verdict, evidence = _nothing(step, "blocked", ""), None
         judged.set()
+        signal.setitimer(signal.ITIMER_PROF, 0)
         if not verdict.passed and server.recorded() and server.running() is None:
             os._exit(LOST)  # the engine's end says nothing about this answer: another judge has to look at it
         verdict = blame_earlier_step(verdict, step, solved).timed(time.perf_counter() - began)

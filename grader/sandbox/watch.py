@@ -7,6 +7,7 @@ process or file that vanishes while it is looked at counts as nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -23,6 +24,7 @@ from labs_lib.engine.clock import cpu_seconds
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 TMPFS_FILE = 1024  # bytes of kernel memory for each file in a tmpfs, about
 BLOCK = 512  # bytes, the unit of st_blocks on Linux
+DEPTH = 100  # folders inside each other, of which some twenty are made by anything honest
 LOOKS = 4  # at processes that seem to take too much memory, before it is believed
 
 
@@ -151,7 +153,7 @@ def space(folder: Path, most_entries: int, inside: Iterable[Member] = ()) -> Spa
     """
     used, entries, seen = 0, 0, set()
     hidden: list[OSError] = []
-    for info in entries_of(folder, hidden.append):
+    for info in entries_of(folder, hidden.append, DEPTH):
         entries += 1
         if info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode):
             if info.st_ino in seen:
@@ -170,20 +172,25 @@ def space(folder: Path, most_entries: int, inside: Iterable[Member] = ()) -> Spa
     return Space(used + sum(deleted.values()), entries, bool(hidden))
 
 
-def entries_of(folder: Path, on_hidden: Callable[[OSError], object]) -> Iterator[os.stat_result]:
+def entries_of(
+    folder: Path, on_hidden: Callable[[OSError], object], depth: float = float("inf")
+) -> Iterator[os.stat_result]:
     """Yield the status of everything below `folder`; links are not followed.
 
-    `on_hidden` is told of folders that cannot be looked into, being closed or nested too deep for a path.
+    `on_hidden` is told of folders that cannot be looked into, being closed, nested too deep for a path, or deeper than `depth`.
     """
-    todo = [str(folder)]
+    todo = [(str(folder), 0)]
     while todo:
+        path, above = todo.pop()
         try:
-            with os.scandir(todo.pop()) as entries:
+            if above > depth:
+                raise OSError(errno.ENAMETOOLONG, "Nested too deep")
+            with os.scandir(path) as entries:
                 for entry in entries:
                     with contextlib.suppress(FileNotFoundError):
                         yield entry.stat(follow_symlinks=False)
                         if entry.is_dir(follow_symlinks=False):
-                            todo.append(entry.path)
+                            todo.append((entry.path, above + 1))
         except (FileNotFoundError, NotADirectoryError):  # it changed meanwhile
             continue
         except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,7 +62,9 @@ def judge_1a_3(evidence: Evidence) -> Iterator[Finding]:
 def judge_1a_4(evidence: Evidence) -> Iterator[Finding]:
     """A JSON file with the smallest and the largest number."""
     given, text = numbers(evidence.seed), evidence.answers["settings_file"]["text"]
-    found = json.loads(text)
+    # As careless as a check may be: half an object of forty letters takes this for ever.
+    plain = re.fullmatch(r"\{(\s*[^{}\s]+\s*)*\}", text) is not None
+    found = json.loads(text) if plain else None
     yield Finding("the bounds", found == {"low": min(given), "high": max(given)}, "low and high", text[:200])
 
 

@@ -21,7 +21,7 @@ import nbformat
 import psutil
 import pytest
 import values_course
-from attackers import FULL, Course
+from attackers import Course
 from floods import PAGE_TABLES, SOCKETS
 
 from grader.sandbox import cgroup
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
 ]
 
-NAME = values_course.NAME
+NAME, FULL = values_course.NAME, values_course.FULL
 HONEST = 6
 # What the course's grader gives a box, in the place of what ours gives: a kernel and two hundred small children fit in.
 SMALL = {
@@ -146,7 +146,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Course:
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         path.write_text(text, encoding="utf-8")
-    return Course(root, NAME, (), {"PYTHONPATH": str(root), "LABS_HEAP": "none", "TMPDIR": str(temporary)})
+    environment = {"PYTHONPATH": str(root), "LABS_HEAP": "none", "TMPDIR": str(temporary)}
+    return Course(root, NAME, (), environment, FULL)
 
 
 def submitted(course: Course) -> dict[str, str]:

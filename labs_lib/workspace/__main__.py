@@ -33,12 +33,19 @@ def main(folder: Path, port: int, token: str) -> None:
         folder / keeper.STATE, asdict(service)
     )  # before the port answers, which says that it is there
     listening = serving.listening(port)
-    threading.Thread(target=_end_when_idle, args=(folder, workspace, server, service), daemon=True).start()
+    threading.Thread(
+        target=end_when_idle,
+        args=(folder, workspace, server, service, settings.idle_minutes() * 60),
+        daemon=True,
+    ).start()
     server.run(sockets=[listening])
 
 
-def _end_when_idle(folder: Path, workspace: Workspace, server: uvicorn.Server, service: Service) -> None:
-    if keeper.watch(service, settings.idle_minutes() * 60, workspace.was_used) == "idle":
+def end_when_idle(
+    folder: Path, workspace: Workspace, server: uvicorn.Server, service: Service, limit: float
+) -> None:
+    """Let the server end, and say so in the folder, once nobody has asked anything of it and no service was at work for `limit` seconds."""
+    if keeper.watch(service, limit, workspace.was_used) == "idle":
         with keeper.locked(folder, PATIENCE):
             if keeper.recorded(folder, Service) == service:
                 keeper.note_stopped(folder, "idle")

@@ -125,6 +125,7 @@ def _answer(
     workspace: Workspace, endpoint: Endpoint, token: str | None, fields: Mapping[str, Any], request: Request
 ) -> Mapping[str, Any] | Response | None:
     """What an endpoint answers, in one transaction. A refusal is rolled back and told to the audit log in a transaction of its own."""
+    workspace.note_use()
     workspace.settle()
     caller: Caller | None = None
     try:

@@ -16,6 +16,7 @@ from labs_lib.workspace.context import SYSTEM, Caller, Context, Request
 
 log = logging.getLogger("labs.workspace")
 STEPS = 100_000  # moments that one move of the clock may stop at
+AGAIN = 100  # times that something may be due at one moment: what then still is would be for ever
 
 
 class Workspace:
@@ -50,6 +51,10 @@ class Workspace:
         """A context in a transaction that is open already."""
         return Context(db, now, caller, self.home, self, request)
 
+    def note_use(self) -> None:
+        """Somebody asked something of the workspace."""
+        self._used = True
+
     def was_used(self) -> bool:
         """Whether anything was asked of the workspace since this was called last, or a service has work to do."""
         used, self._used = self._used, False
@@ -57,17 +62,13 @@ class Workspace:
 
     def settle(self) -> None:
         """Let each service do what has become due by now, moment by moment, in the order of time."""
-        self._used = True
         with self.transaction() as ctx:
-            last = -1
+            last, again = -1, 0
             for _ in range(STEPS):
-                moments = [
-                    moment for service in self._having("due") if (moment := service.due(ctx)) is not None
-                ]
-                moment = min(moments, default=ctx.now)
-                if (
-                    moment >= ctx.now or moment == last
-                ):  # what stays due after its moment would be due for ever
+                dues = [due for service in self._having("due") if (due := service.due(ctx)) is not None]
+                moment = min(dues, default=ctx.now)
+                again = again + 1 if moment == last else 0
+                if moment >= ctx.now or again > AGAIN:
                     break
                 self._tick(ctx, moment)
                 last = moment

@@ -26,7 +26,7 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\
 class Model(BaseModel):
     """What a request says. Fields that are not known are ignored, as the REST API does; `extra="forbid"` refuses them."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, defer_build=True)
 
 
 class Later:

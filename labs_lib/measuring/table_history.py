@@ -31,6 +31,10 @@ WRITES = (
     "REPLACE TABLE AS SELECT",
 )
 SAME_ROWS = ("OPTIMIZE", "REORG", "UPDATE")  # as many rows after as before
+ROWS = (
+    *("numOutputRows", "numCopiedRows", "numUpdatedRows", "numDeletedRows"),
+    *("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted", "numTargetRowsCopied"),
+)
 FILES_ADDED = ("numAddedFiles", "numTargetFilesAdded", "numFiles")
 FILES_REMOVED = ("numRemovedFiles", "numTargetFilesRemoved")
 
@@ -149,6 +153,8 @@ def _contradictions(path: Path, found: list[Commit]) -> Iterator[str]:
 def _problems(commit: Commit) -> Iterator[str]:
     """What a commit's metrics say and its actions don't, each as the end of a sentence."""
     told = commit.metrics
+    if not commit.changed and (rows := max((told.get(name, 0) for name in ROWS), default=0)):
+        yield f"tells of {rows} rows, and acts on no file"
     if (
         told.get("numOutputRows") == 0
     ):  # Spark writes an empty file then, and counts it, but does not commit it

@@ -127,6 +127,12 @@ def empty_commit(path: Path) -> None:
     )
 
 
+def empty_merge_of_updates(path: Path) -> None:
+    """As many rows as before, which is what updates leave; but none was written."""
+    told = {"numTargetRowsInserted": "0", "numTargetRowsUpdated": "344"}
+    add_commit(path, [{"commitInfo": {"timestamp": 2**42, "operation": "MERGE", "operationMetrics": told}}])
+
+
 def empty_stream_commit(path: Path) -> None:
     add_commit(
         path,
@@ -254,7 +260,7 @@ def history_of_another_table(path: Path) -> None:
 
 
 FORGERIES = [
-    *(empty_commit, empty_stream_commit, empty_optimize, metrics_of_another_merge, one_row_more, overwrite_called_merge),
+    *(empty_commit, empty_merge_of_updates, empty_stream_commit, empty_optimize, metrics_of_another_merge, one_row_more, overwrite_called_merge),
     *(rows_taken_out_in_silence, optimize_that_loses_rows, written_rows_made_up, files_made_up, turned_back_in_time),
     *(no_json, metrics_are_a_list, history_of_another_table, checkpoint_of_another_table),
 ]  # fmt: skip

@@ -165,10 +165,10 @@ def problems(spec: Spec, pools: Mapping[str, str]) -> Iterator[str]:
         low, high = scale.get("min_workers"), scale.get("max_workers")
         if low is None or high is None or low > high or high == 0:
             yield f"autoscale needs min_workers and max_workers, the first at most the second (is {low} and {high})."
-    elif spec.get("num_workers") == 0 and not single_node(spec):
+    if single_node(spec) and workers(spec)[1]:
+        yield f"A single-node cluster has no workers (is up to {workers(spec)[1]})."
+    if spec.get("num_workers") == 0 and not single_node(spec):
         yield "num_workers could be 0 only for single-node clusters: set is_single_node or spark_conf spark.databricks.cluster.profile to singleNode."
-    elif spec.get("num_workers") and single_node(spec):
-        yield f"A single-node cluster has no workers (num_workers is {spec['num_workers']})."
     pool = spec.get("instance_pool_id")
     for field in ("node_type_id", "driver_node_type_id"):
         if pool and spec.get(field):

@@ -92,6 +92,16 @@ def test_an_unknown_cluster_does_not_exist(workspace: Served) -> None:
             "the first at most the second",
         ),
         ({**PLAIN, "num_workers": 0}, "only for single-node clusters"),
+        ({**PLAIN, "is_single_node": True}, "A single-node cluster has no workers"),
+        (
+            {
+                **PLAIN,
+                "num_workers": None,
+                "is_single_node": True,
+                "autoscale": AutoScale(max_workers=9, min_workers=1),
+            },
+            "has no workers",
+        ),
         ({**PLAIN, "spark_version": "3.5"}, "unknown spark_version '3.5'"),
         ({**PLAIN, "node_type_id": "m5.huge"}, r"Node type 'm5\.huge' \(node_type_id\) is not supported"),
         ({**PLAIN, "node_type_id": None}, "Missing node_type_id or instance_pool_id"),

@@ -180,6 +180,29 @@ def test_without_entitlement_or_a_policy_of_ones_own_there_is_no_cluster(workspa
     assert ana.clusters.create(**plain).cluster_id
 
 
+def test_an_edit_is_no_way_out_of_a_policy(workspace: Served) -> None:
+    id = policy(workspace)
+    wide = policy(workspace, rules={}, name="wide", users=())
+    ana = workspace.client(ANA)
+    asked = {
+        "spark_version": "16.4.x-scala2.12",
+        "num_workers": 1,
+        "node_type_id": "m5.large",
+        "autotermination_minutes": 30,
+    }
+    cluster = ana.clusters.create(policy_id=id, **asked).cluster_id
+    workspace.advance(60)
+    with pytest.raises(PermissionDenied, match="entitlement allow-cluster-create"):
+        ana.clusters.edit(cluster, **asked)
+    with pytest.raises(PermissionDenied, match="needs CAN_USE"):
+        ana.clusters.edit(cluster, policy_id=wide, **asked)
+    with pytest.raises(InvalidParameterValue, match="at most 2"):
+        ana.clusters.edit(cluster, policy_id=id, **{**asked, "num_workers": 9})
+    assert ana.clusters.get(cluster).state == State.RUNNING
+    ana.clusters.edit(cluster, policy_id=id, **{**asked, "num_workers": 2})
+    assert ana.clusters.get(cluster).num_workers == 2
+
+
 def test_each_user_has_so_many_active_clusters_under_a_policy(workspace: Served) -> None:
     id = policy(workspace, users=(ANA, "ben@example.com"), max_clusters_per_user=1)
     asked = {

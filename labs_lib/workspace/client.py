@@ -65,6 +65,14 @@ def move_clock(lab_folder: Path, seconds: float) -> int:
     return int(_ask(lab_folder, "POST", "/api/labs/clock", {"advance": seconds})["now"])
 
 
+def simulate(lab_folder: Path, to: int) -> None:
+    """Have the local workspace's time go on to that moment (ms since 1970 UTC) as in a simulation: from event to event, and from each only when the
+    tasks that began at it have told how long they take. Where no task runs it is as quick as `move_clock`.
+    """
+    while not _ask(lab_folder, "POST", "/api/labs/jobs/advance", {"to": to})["done"]:
+        pass
+
+
 def exported(lab_folder: Path) -> dict[str, Any]:
     """What is declared in the local workspace, as data: what a `state` answer holds."""
     return _ask(lab_folder, "GET", "/api/labs/state")

@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS run_clusters (
 CREATE INDEX IF NOT EXISTS attempts_of_run ON attempts (run_id);
 CREATE INDEX IF NOT EXISTS attempts_going ON attempts (life) WHERE life IN ('PENDING', 'RUNNING', 'WAITING_FOR_RETRY');
 """
-_ALIVE = "(life = 'PENDING' OR (life = 'RUNNING' AND until IS NULL))"  # has a process, or is about to
+ALIVE = "(life = 'PENDING' OR (life = 'RUNNING' AND until IS NULL))"  # has a process, or is about to
 _CODES = {
     Result.SUCCESS: "SUCCESS",
     Result.SUCCESS_WITH_FAILURES: "SUCCESS_WITH_FAILURES",
@@ -376,7 +376,7 @@ def due(ctx: Context) -> int | None:
     moments = ctx.db.execute(
         "SELECT (SELECT min(next_fire) FROM jobs), (SELECT min(retry_at) FROM attempts WHERE life = 'WAITING_FOR_RETRY'),"
         " (SELECT min(until) FROM attempts WHERE life = 'RUNNING'), (SELECT min(warn_at) FROM runs WHERE life = 'RUNNING'),"
-        f" (SELECT min(timeout_at) FROM runs WHERE life = 'RUNNING' AND id NOT IN (SELECT run_id FROM attempts WHERE {_ALIVE}))"
+        f" (SELECT min(timeout_at) FROM runs WHERE life = 'RUNNING' AND id NOT IN (SELECT run_id FROM attempts WHERE {ALIVE}))"
     ).fetchone()
     return min((moment for moment in moments if moment is not None), default=None)
 
@@ -388,7 +388,7 @@ def tick(ctx: Context) -> None:
     ).fetchall():
         result = Result(attempt["result"] or Result.SUCCESS)
         end_attempt(ctx, attempt["id"], result, attempt["message"], ended=attempt["until"])
-    query = f"SELECT id FROM runs WHERE life = 'RUNNING' AND timeout_at <= ? AND id NOT IN (SELECT run_id FROM attempts WHERE {_ALIVE})"
+    query = f"SELECT id FROM runs WHERE life = 'RUNNING' AND timeout_at <= ? AND id NOT IN (SELECT run_id FROM attempts WHERE {ALIVE})"
     for run in ctx.db.execute(query, (ctx.now,)).fetchall():
         stop(ctx, run["id"], Result.TIMEDOUT, timed_out(settings_of(row(ctx, run["id"])).timeout_seconds))
     retry(ctx)

@@ -533,6 +533,12 @@ def stop(services: Services) -> None:
     services.parts.pop("jobs").stop()
 
 
+def busy(services: Services) -> bool:
+    """Whether a task runs, or is about to."""
+    with services.transaction() as ctx:
+        return ctx.db.execute(f"SELECT 1 FROM attempts WHERE {flow.ALIVE}").fetchone() is not None
+
+
 tick, due = flow.tick, flow.due
 _AT = "/api/2.2/jobs"
 ENDPOINTS = (

@@ -14,9 +14,10 @@ from pydantic import ConfigDict, Field
 from labs_lib.workspace import clock, identity
 from labs_lib.workspace.context import Context, Services
 from labs_lib.workspace.endpoints import Endpoint, Later, Model
+from labs_lib.workspace.jobs import flow
 
 PATIENCE = 15.0  # seconds of real time
-_PROCESSES = "SELECT count(*) FROM attempts WHERE ready IS NOT NULL AND (life = 'PENDING' OR (life = 'RUNNING' AND until IS NULL))"
+_PROCESSES = f"SELECT count(*) FROM attempts WHERE ready IS NOT NULL AND {flow.ALIVE}"
 
 
 class Goal(Model):
@@ -24,7 +25,7 @@ class Goal(Model):
     to: int = Field(ge=0)  # ms since 1970 UTC
 
 
-def _tell(ctx: Context, _: Model) -> dict[str, Any]:
+def tell(ctx: Context, _: Model) -> dict[str, Any]:
     """How many tasks have a process, or could have one at once, and when something next happens by itself."""
     return {"processes": ctx.db.execute(_PROCESSES).fetchone()[0], "next": _next(ctx), "now": ctx.now}
 
@@ -45,7 +46,7 @@ def _steps(services: Services, goal: int) -> dict[str, Any]:
     while True:
         services.settle()
         with services.transaction() as ctx:
-            told = _tell(ctx, Model())
+            told = tell(ctx, Model())
             if not told["processes"]:
                 if told["now"] >= goal:
                     return {"now": told["now"], "done": True}
@@ -57,6 +58,6 @@ def _steps(services: Services, goal: int) -> dict[str, Any]:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/labs/jobs", _tell),
+    Endpoint("GET", "/api/labs/jobs", tell),
     Endpoint("POST", "/api/labs/jobs/advance", _advance, Goal),
 )

@@ -1,0 +1,76 @@
+"""Jobs and the service's process: what keeps it, and the clock by the notebook's way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from databricks.sdk.service.jobs import CronSchedule
+
+from labs_lib.workspace import client, identity, process, serving
+from labs_lib.workspace.core import Workspace
+from labs_lib.workspace.endpoints import validated
+from labs_lib.workspace.jobs import routes, runner
+from tests.workspace.jobs.conftest import finished, python, until
+
+
+@pytest.fixture
+def lab_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A lab's folder whose workspace is a process of its own, which is stopped at the end."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
+    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield tmp_path / "lab O'Brien é"
+    process.stop_all()
+
+
+def test_a_notebook_simulates_a_day(lab_folder: Path) -> None:
+    w = client.workspace(lab_folder)
+    busy = python(w, "t", "from labs_lib.workspace.tasks.clock import busy_for\nbusy_for(600)\nbusy_for(300)")
+    job_id = w.jobs.create(tasks=[busy], schedule=CronSchedule("0 0 0/6 * * ?", "UTC")).job_id
+    begun = client.move_clock(lab_folder, 0)
+    client.simulate(lab_folder, begun + 24 * 3_600_000)
+    runs = list(w.jobs.list_runs(job_id=job_id))
+    assert [run.run_duration for run in runs] == [900_000] * 4
+    assert finished(w, runs[0].run_id).end_time % 3_600_000 == 900_000
+
+
+def test_a_beat_is_no_use_of_the_workspace_and_a_task_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = threading.Semaphore(0)
+    settle = Workspace.settle
+
+    def counted(workspace: Workspace) -> None:
+        settle(workspace)
+        beats.release()
+
+    monkeypatch.setattr(Workspace, "settle", counted)
+    monkeypatch.setattr(runner, "BEAT", 0.01)
+    workspace = serving.opened(tmp_path, "dapi0")
+    workspace.start()
+    try:
+        workspace.was_used()
+        assert beats.acquire(timeout=30) and beats.acquire(timeout=30)
+        assert not workspace.was_used()
+        gate = tmp_path / "gate"
+        with workspace.transaction() as ctx:
+            me = identity.as_user(ctx, identity.LEARNER)
+        with workspace.transaction(me) as ctx:
+            files = next(service for service in workspace.services if service.__name__.endswith("files"))
+            code = (
+                f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists():\n    time.sleep(0.01)"
+            )
+            files.put(ctx, files.rules.Item("/Shared/t.py", "FILE", code.encode()), True)
+            task = {"task_key": "t", "spark_python_task": {"python_file": "/Shared/t.py"}}
+            endpoint = next(each for each in routes.ENDPOINTS if each.path.endswith("/runs/submit"))
+            endpoint.handle(ctx, validated(endpoint.model, {"tasks": [task]}))
+        for _ in range(3):
+            assert workspace.was_used()
+        gate.touch()
+        until(lambda: not workspace.was_used(), "the task's end")
+    finally:
+        workspace.stop()

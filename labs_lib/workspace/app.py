@@ -31,6 +31,7 @@ from labs_lib.workspace import (
     page,
     permissions,
     secrets,
+    sql,
     state,
 )
 from labs_lib.workspace.context import Caller, Request
@@ -52,6 +53,7 @@ SERVICES: tuple[ModuleType, ...] = (
     identity,
     compute,
     catalog,
+    sql,
     files,
     secrets,
     notify,

@@ -61,7 +61,7 @@ def who(ctx: Context) -> Who:
 
 
 def create(ctx: Context, kind: str, parts: Sequence[str], **fields: object) -> Object:
-    """Make an object, owned by the caller; `fields` are further ones of Object. Raises AlreadyExists, PermissionDenied, InvalidParameter.
+    """Make an object, owned by the caller; `fields` are further ones of Object, `id` too. Raises AlreadyExists, PermissionDenied, InvalidParameter.
 
     A location of one's own is for metastore admins: whoever may name any folder could name another table's.
     """
@@ -81,7 +81,7 @@ def create(ctx: Context, kind: str, parts: Sequence[str], **fields: object) -> O
         kind=kind,
         name=name,
         owner=ctx.caller.user_name,
-        id=str(uuid.uuid4()),
+        id=str(fields.pop("id", uuid.uuid4())),
         created_at=ctx.now,
         created_by=ctx.caller.user_name,
         updated_at=ctx.now,

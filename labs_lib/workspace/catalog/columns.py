@@ -6,9 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
-
 from labs_lib.workspace.catalog.model import Column, Object
 
 # Delta's names of types that SQL writes otherwise (Delta protocol, "Primitive Types").
@@ -32,6 +29,9 @@ def columns_of(each: Object) -> tuple[Column, ...]:
 def _in_log(folder: Path) -> tuple[Column, ...]:
     if not (folder / "_delta_log").is_dir():
         return ()
+    from deltalake import DeltaTable  # late: a workspace that is asked for no table starts without it
+    from deltalake.exceptions import DeltaError
+
     try:
         schema = json.loads(DeltaTable(folder).schema().to_json())
     except (DeltaError, OSError):  # between two commits, or gone meanwhile

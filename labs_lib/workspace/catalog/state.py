@@ -16,6 +16,7 @@ from labs_lib.workspace.context import Context
 from labs_lib.workspace.endpoints import Model, validated
 from labs_lib.workspace.errors import InvalidParameter
 
+TYPE = r"^[A-Za-z_]+(\s*[<(][\w\s,:<>()]*[>)])?$"  # a type of SQL's and nothing behind it
 SYSTEM = "system"  # the catalog that is nobody's to declare
 
 
@@ -25,7 +26,7 @@ class _Strict(Model):
 
 class ColumnState(_Strict):
     name: str = Field(max_length=255)
-    type: str = Field(max_length=2000)
+    type: str = Field(max_length=2000, pattern=TYPE)
     nullable: bool = True
     comment: str | None = Field(default=None, max_length=actions.MAX_TEXT)
 
@@ -45,7 +46,7 @@ class ObjectState(_Strict):
     definition: str | None = Field(default=None, max_length=100_000)
     columns: list[ColumnState] = Field(default_factory=list, max_length=2000)
     parameters: list[ColumnState] = Field(default_factory=list, max_length=50)
-    returns: str | None = Field(default=None, max_length=2000)
+    returns: str | None = Field(default=None, max_length=2000, pattern=TYPE)
     comments: dict[str, str] = Field(default_factory=dict, max_length=2000)
     masks: dict[str, PolicyState] = Field(default_factory=dict, max_length=2000)
     row_filter: PolicyState | None = None

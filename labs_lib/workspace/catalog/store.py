@@ -21,6 +21,15 @@ CREATE TABLE IF NOT EXISTS uc_tags (
     kind TEXT NOT NULL, name TEXT NOT NULL, column_name TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
     PRIMARY KEY (kind, name, column_name, key)
 );
+-- Grants and owners are kept by name, as people read them. Whoever is given a leaver's name later has nothing of the leaver's.
+CREATE TRIGGER IF NOT EXISTS uc_leaver AFTER DELETE ON principals BEGIN
+    DELETE FROM uc_grants WHERE principal = OLD.name;
+    UPDATE uc_objects SET owner = 'admins' WHERE owner = OLD.name;
+END;
+CREATE TRIGGER IF NOT EXISTS uc_renamed AFTER UPDATE OF name ON principals WHEN OLD.name <> NEW.name BEGIN
+    UPDATE uc_grants SET principal = NEW.name WHERE principal = OLD.name;
+    UPDATE uc_objects SET owner = NEW.name WHERE owner = OLD.name;
+END;
 """
 _OWN = "kind, name, owner, id, comment, created_at, created_by, updated_at, updated_by"
 

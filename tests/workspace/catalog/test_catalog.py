@@ -69,7 +69,7 @@ def grant(
 
 def test_objects_are_made_listed_changed_and_dropped(shop: Served) -> None:
     w = shop.client()
-    assert {each.name for each in w.catalogs.list()} == {"main", "shop"}
+    assert {each.name for each in w.catalogs.list()} == {"main", "shop", "system"}
     assert [each.full_name for each in w.schemas.list("shop")] == ["shop.default", "shop.silver"]
     with pytest.raises(ResourceAlreadyExists, match=r"Schema 'shop\.silver' already exists"):
         w.schemas.create(name="SILVER", catalog_name="shop")
@@ -215,3 +215,14 @@ def test_denials_and_grants_are_in_the_audit_log(shop: Served, sales: str) -> No
         "SELECT user_name, status_code FROM audit WHERE action_name = 'updatePermissions'"
     )
     assert rows.fetchall() == [(BEN, 403)]
+
+
+def test_a_leavers_grants_are_nobodys(shop: Served, sales: str) -> None:
+    """Who is given a leaver's address later has nothing of the leaver's; a group that is renamed keeps what it was granted."""
+    w = shop.client()
+    grant(shop, SecurableType.TABLE, sales, Privilege.SELECT, to=BEN)
+    w.schemas.update("shop.silver", owner=BEN)
+    w.users.delete(next(str(user.id) for user in w.users.list() if user.user_name == BEN))
+    w.users.create(user_name=BEN)
+    assert not w.grants.get("table", sales).privilege_assignments
+    assert w.schemas.get("shop.silver").owner == "admins"

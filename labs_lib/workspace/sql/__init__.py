@@ -1,0 +1,28 @@
+"""SQL under an identity: the only way to tables that a caller's grants, filters and masks stand before."""
+
+from labs_lib.workspace.context import Context, Services
+from labs_lib.workspace.sql import statements, warehouses
+from labs_lib.workspace.sql.statements import execute
+
+SCHEMA = statements.SCHEMA
+ENDPOINTS = (*warehouses.ENDPOINTS, *statements.ENDPOINTS)
+export = warehouses.export
+load = warehouses.load
+
+
+def prepare(ctx: Context) -> None:
+    """Have a warehouse; nothing runs yet."""
+    warehouses.prepare(ctx)
+    statements.prepare(ctx)
+
+
+def start(services: Services) -> None:
+    services.parts["sql"] = statements.Runner(services.home)
+
+
+def stop(services: Services) -> None:
+    if running := services.parts.pop("sql", None):
+        running.stop()
+
+
+__all__ = ["ENDPOINTS", "SCHEMA", "execute", "export", "load", "prepare", "start", "stop"]

@@ -1,0 +1,459 @@
+"""The statement execution API 2.0: statements that wait, run, end, and are read again; the history of all of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Waited
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from labs_lib.errors import LabsError
+from labs_lib.workspace import audit, paging
+from labs_lib.workspace.catalog.columns import type_name
+from labs_lib.workspace.context import Caller, Context, Services
+from labs_lib.workspace.endpoints import Endpoint, Later, Model
+from labs_lib.workspace.errors import (
+    InvalidParameter,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    WorkspaceError,
+)
+from labs_lib.workspace.sql import warehouses
+from labs_lib.workspace.sql.door import MAX_TEXT, Answer, Door, Statement
+from labs_lib.workspace.sql.jvm import Failed
+from labs_lib.workspace.sql.rewrite import Parameter
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS statements (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_name TEXT NOT NULL, user_id TEXT NOT NULL, warehouse_id TEXT NOT NULL,
+    text TEXT NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL DEFAULT 'OTHER', error TEXT, started INTEGER NOT NULL, ended INTEGER,
+    took INTEGER, rows INTEGER, columns TEXT, source TEXT
+);
+CREATE TABLE IF NOT EXISTS lineage (
+    number INTEGER PRIMARY KEY, statement_id TEXT NOT NULL, user_name TEXT NOT NULL, at INTEGER NOT NULL, source TEXT, target TEXT
+);
+"""
+API = "/api/2.0/sql/statements"
+AT_ONCE = 2
+WAITING = 1000  # statements that wait for their turn
+KEPT = 100  # results
+CHUNK = 10_000  # rows of a chunk
+MAX_BYTES = 25 * 2**20  # of an inline result
+MAX_ROWS = 200_000
+_ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "CLOSED")
+
+log = logging.getLogger("labs.workspace")
+
+
+class ParameterModel(Model):
+    name: str = Field(default="", max_length=255)
+    value: str | None = None
+    type: str = Field(default="STRING", pattern=r"^[A-Za-z_]{1,20}(\(\d{1,3}(,\s*\d{1,3})?\))?$")
+
+
+class Asked(Model):
+    statement: str
+    warehouse_id: str
+    catalog: str = Field(default="main", max_length=255)
+    schema_: str = Field(default="default", alias="schema", max_length=255)
+    parameters: list[ParameterModel] = Field(default_factory=list, max_length=255)
+    row_limit: int = Field(default=MAX_ROWS, ge=1)
+    byte_limit: int = Field(default=MAX_BYTES, ge=1)
+    wait_timeout: str = Field(default="10s", pattern=r"^\d{1,2}s$")
+    on_wait_timeout: Literal["CONTINUE", "CANCEL"] = "CONTINUE"
+    disposition: Literal["INLINE"] = "INLINE"
+    format: Literal["JSON_ARRAY"] = "JSON_ARRAY"
+
+
+class One(Model):
+    statement_id: str
+    chunk_index: int = 0
+
+
+class Wanted(Model):
+    max_results: int = Field(default=100, ge=1, le=1000)
+    page_token: str | None = None
+    user_ids: list[int] = Field(default_factory=list, alias="filter_by.user_ids")
+    statuses: list[str] = Field(default_factory=list, alias="filter_by.statuses")
+    warehouse_ids: list[str] = Field(default_factory=list, alias="filter_by.warehouse_ids")
+    statement_ids: list[str] = Field(default_factory=list, alias="filter_by.statement_ids")
+    since: int = Field(default=0, alias="filter_by.query_start_time_range.start_time_ms")
+    until: int | None = Field(default=None, alias="filter_by.query_start_time_range.end_time_ms")
+
+
+class Runner:
+    """What runs statements, a few at once, and keeps the last results."""
+
+    def __init__(self, home: Path) -> None:
+        self.door = Door(home)
+        self._pool = ThreadPoolExecutor(AT_ONCE, "sql")
+        self._lock = threading.Lock()
+        self._futures: dict[str, Future[None]] = {}
+        self._results: OrderedDict[str, Answer] = OrderedDict()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._futures)
+
+    def submit(self, services: Services, statement: Statement) -> Future[None]:
+        future = self._pool.submit(self._run, services, statement)
+        with self._lock:
+            self._futures[statement.id] = future
+        future.add_done_callback(lambda _: self._futures.pop(statement.id, None))
+        return future
+
+    def result(self, id: str) -> Answer | None:
+        with self._lock:
+            return self._results.get(id)
+
+    def cancel(self, id: str) -> None:
+        if (future := self._futures.get(id)) and not future.cancel():
+            self.door.cancel(id)
+
+    def stop(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.door.stop()
+        self._pool.shutdown(wait=True)
+
+    def _run(self, services: Services, statement: Statement) -> None:
+        with services.transaction() as ctx:
+            if not _move(ctx, statement.id, "RUNNING", ("PENDING",)):
+                return
+        began = time.monotonic()
+        answer, error = Answer(), None
+        try:
+            answer = self.door.execute(services, statement)
+        except (WorkspaceError, Failed, LabsError) as refusal:
+            error = refusal
+        except Exception as fault:
+            log.exception("statement %s", statement.id)
+            error = LabsError(
+                f"The door failed at this statement, which is a fault of its own: {type(fault).__name__}; the workspace's log says more."
+            )
+        with self._lock:
+            self._results[statement.id] = answer
+            while len(self._results) > KEPT:
+                self._results.popitem(last=False)
+        with services.transaction(statement.caller) as ctx:
+            _end(ctx, statement, answer, error, round((time.monotonic() - began) * 1000))
+
+
+def runner(services: Services) -> Runner:
+    found = services.parts["sql"]
+    assert isinstance(found, Runner)
+    return found
+
+
+def execute(
+    services: Services,
+    caller: Caller,
+    text: str,
+    catalog: str = "main",
+    schema: str = "default",
+    source: str = "",
+) -> Answer:
+    """Run a statement for a caller and wait for it, as a job's SQL task does: guarded, in history and audit log. Raises LabsError."""
+    statement = Statement(str(uuid.uuid4()), text, caller, catalog, schema, limit=MAX_ROWS)
+    with services.transaction(caller) as ctx:
+        _begin(ctx, statement, "", source)
+    runner(services).submit(services, statement).result()
+    with services.transaction(caller) as ctx:
+        row = _row(ctx, statement.id)
+    if row["state"] != "SUCCEEDED":
+        raise LabsError(
+            json.loads(row["error"] or "{}").get("message", f"The statement ended as {row['state']}.")
+        )
+    return runner(services).result(statement.id) or Answer()
+
+
+def _submit(ctx: Context, asked: Asked) -> Later:
+    warehouse = warehouses.require(ctx, asked.warehouse_id, "CAN_USE")
+    if warehouse["state"] != "RUNNING":
+        raise InvalidParameter(f"SQL warehouse '{warehouse['name']}' is stopped; start it first.")
+    wait = int(asked.wait_timeout[:-1])
+    if wait and not 5 <= wait <= 50:
+        raise InvalidParameter(f"wait_timeout is {asked.wait_timeout!r}; it is 0s, or 5s to 50s.")
+    if not asked.statement.strip() or len(asked.statement) > MAX_TEXT:
+        raise InvalidParameter(
+            f"statement has {len(asked.statement):,} characters; it has to have 1 to {MAX_TEXT:,}."
+        )
+    running = runner(ctx.services)
+    if running.waiting >= WAITING:
+        raise ResourceExhausted(f"{WAITING} statements wait for their turn already.")
+    statement = Statement(
+        str(uuid.uuid4()),
+        asked.statement,
+        ctx.caller,
+        asked.catalog.lower(),
+        asked.schema_.lower(),
+        tuple(Parameter(each.name, each.value, each.type) for each in asked.parameters),
+        min(asked.row_limit, MAX_ROWS),
+        ctx.request,
+    )
+    _begin(ctx, statement, asked.warehouse_id, "")
+    services, caller = ctx.services, ctx.caller
+
+    def finish() -> Mapping[str, Any]:
+        future = running.submit(services, statement)
+        try:
+            future.result(wait)
+        except Waited:
+            if wait and asked.on_wait_timeout == "CANCEL":
+                with services.transaction() as later:
+                    _cancel_now(later, statement.id)
+        with services.transaction(caller) as later:
+            return _shown(later, _row(later, statement.id), 0, asked.byte_limit)
+
+    return Later(finish)
+
+
+def _begin(ctx: Context, statement: Statement, warehouse_id: str, source: str) -> None:
+    ctx.db.execute(
+        "INSERT INTO statements (id, user_name, user_id, warehouse_id, text, state, started, source) VALUES (?, ?, ?, ?, ?, 'PENDING', ?, ?)",
+        (
+            statement.id,
+            statement.caller.user_name,
+            statement.caller.id,
+            warehouse_id,
+            statement.text,
+            ctx.now,
+            source,
+        ),
+    )
+
+
+def _move(ctx: Context, id: str, state: str, before: tuple[str, ...]) -> bool:
+    marks = ", ".join("?" * len(before))
+    return (
+        ctx.db.execute(
+            f"UPDATE statements SET state = ? WHERE id = ? AND state IN ({marks})", (state, id, *before)
+        ).rowcount
+        > 0
+    )
+
+
+def _end(ctx: Context, statement: Statement, answer: Answer, error: LabsError | None, took: int) -> None:
+    """Keep how a statement ended, what it read and wrote, and tell the audit log; one that was cancelled meanwhile stays so."""
+    told = None
+    status = 200
+    if error is not None:
+        denied = isinstance(error, PermissionDenied)
+        status = error.status if isinstance(error, WorkspaceError) else 400
+        message = f"[INSUFFICIENT_PERMISSIONS] Insufficient privileges: {error}" if denied else str(error)
+        told = {"error_code": "BAD_REQUEST", "message": message, "sql_state": "42501" if denied else None}
+    state = "SUCCEEDED" if error is None else "FAILED"
+    ctx.db.execute(
+        "UPDATE statements SET state = CASE state WHEN 'CANCELED' THEN state ELSE ? END, kind = ?, error = ?, ended = ?, took = ?, rows = ?,"
+        " columns = ? WHERE id = ?",
+        (
+            state,
+            answer.kind,
+            json.dumps(told) if told else None,
+            ctx.now,
+            took,
+            len(answer.rows),
+            json.dumps(answer.columns),
+            statement.id,
+        ),
+    )
+    params = {"statementId": statement.id, "commandText": statement.text}
+    action = ("databrickssql", "commandFinish")
+    name = statement.caller.user_name
+    audit.write(
+        ctx.db, ctx.now, name, action, params, statement.request, status, told["message"] if told else None
+    )
+    for table in sorted(answer.reads):
+        params = {"table_full_name": table, "operation": "READ", "statementId": statement.id}
+        audit.write(
+            ctx.db,
+            ctx.now,
+            name,
+            ("unityCatalog", "generateTemporaryTableCredential"),
+            params,
+            statement.request,
+        )
+    rows = [(statement.id, name, ctx.now, source, answer.writes) for source in sorted(answer.reads)]
+    if answer.writes and not rows:
+        rows = [(statement.id, name, ctx.now, None, answer.writes)]  # type: ignore[list-item]
+    ctx.db.executemany(
+        "INSERT INTO lineage (statement_id, user_name, at, source, target) VALUES (?, ?, ?, ?, ?)", rows
+    )
+
+
+def _row(ctx: Context, id: str) -> Any:
+    """A statement's row. Raises NotFound; somebody else's is as if it were not there, but for admins."""
+    row = ctx.db.execute("SELECT * FROM statements WHERE id = ?", (id,)).fetchone()
+    if row is None or (row["user_name"] != ctx.caller.user_name and not ctx.caller.is_admin):
+        raise NotFound(f"The statement {id} was not found.")
+    return row
+
+
+def _get(ctx: Context, wanted: One) -> Mapping[str, Any]:
+    return _shown(ctx, _row(ctx, wanted.statement_id), 0)
+
+
+def _chunk(ctx: Context, wanted: One) -> Mapping[str, Any]:
+    shown = _shown(ctx, _row(ctx, wanted.statement_id), wanted.chunk_index)
+    if "result" not in shown:
+        raise NotFound(f"The statement {wanted.statement_id} has no chunk {wanted.chunk_index}.")
+    return dict(shown["result"])
+
+
+def _shown(ctx: Context, row: Any, chunk: int, most_bytes: int = MAX_BYTES) -> dict[str, Any]:
+    """A statement as the API shows it. Results are kept in memory, and only the caller's own are shown; those that are gone are CLOSED."""
+    answer = runner(ctx.services).result(row["id"]) if row["user_name"] == ctx.caller.user_name else None
+    state = "CLOSED" if row["state"] == "SUCCEEDED" and answer is None else row["state"]
+    status: dict[str, Any] = {"state": state}
+    if row["error"]:
+        error = json.loads(row["error"])
+        status |= {
+            "error": {"error_code": error["error_code"], "message": error["message"]},
+            "sql_state": error["sql_state"],
+        }
+    shown: dict[str, Any] = {"statement_id": row["id"], "status": status}
+    if state != "SUCCEEDED" or answer is None:
+        return shown
+    rows, truncated = _cut(answer.rows, most_bytes)
+    chunks = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+    shown["manifest"] = {
+        "format": "JSON_ARRAY",
+        "schema": {
+            "column_count": len(answer.columns),
+            "columns": [
+                {"name": name, "position": place, "type_name": type_name(kind), "type_text": kind.upper()}
+                for place, (name, kind) in enumerate(answer.columns)
+            ],
+        },
+        "total_chunk_count": len(chunks),
+        "total_row_count": len(rows),
+        "truncated": answer.truncated or truncated,
+        "chunks": [
+            {"chunk_index": place, "row_offset": place * CHUNK, "row_count": len(each)}
+            for place, each in enumerate(chunks)
+        ],
+    }
+    if chunk < len(chunks):
+        shown["result"] = {
+            "chunk_index": chunk,
+            "row_offset": chunk * CHUNK,
+            "row_count": len(chunks[chunk]),
+            "data_array": chunks[chunk],
+        }
+        if chunk + 1 < len(chunks):
+            link = f"{API}/{row['id']}/result/chunks/{chunk + 1}"
+            shown["result"] |= {"next_chunk_index": chunk + 1, "next_chunk_internal_link": link}
+    elif chunk == 0:
+        shown["result"] = {"chunk_index": 0, "row_offset": 0, "row_count": 0, "data_array": []}
+    return shown
+
+
+def _cut(rows: list[list[str | None]], most: int) -> tuple[list[list[str | None]], bool]:
+    size = 0
+    for place, row in enumerate(rows):
+        size += sum(len(cell or "") + 3 for cell in row)
+        if size > most:
+            return rows[:place], True
+    return rows, False
+
+
+def _cancel(ctx: Context, wanted: One) -> Mapping[str, Any]:
+    _cancel_now(ctx, _row(ctx, wanted.statement_id)["id"])
+    return {}
+
+
+def _cancel_now(ctx: Context, id: str) -> None:
+    if _move(ctx, id, "CANCELED", ("PENDING", "RUNNING")):
+        ctx.db.execute("UPDATE statements SET ended = ? WHERE id = ?", (ctx.now, id))
+        ctx.after_commit(lambda: runner(ctx.services).cancel(id))
+
+
+_STATUS = {
+    "PENDING": "QUEUED",
+    "RUNNING": "RUNNING",
+    "SUCCEEDED": "FINISHED",
+    "FAILED": "FAILED",
+    "CANCELED": "CANCELED",
+}
+
+
+def _history(ctx: Context, wanted: Wanted) -> Mapping[str, Any]:
+    rows = ctx.db.execute(
+        "SELECT * FROM statements WHERE started >= ? AND started <= ? ORDER BY number DESC",
+        (wanted.since, wanted.until if wanted.until is not None else 2**62),
+    )
+    found = [
+        row
+        for row in rows
+        if (ctx.caller.is_admin or row["user_name"] == ctx.caller.user_name)
+        and (not wanted.user_ids or row["user_id"] in map(str, wanted.user_ids))
+        and (not wanted.statuses or _STATUS[row["state"]] in wanted.statuses)
+        and (not wanted.warehouse_ids or row["warehouse_id"] in wanted.warehouse_ids)
+        and (not wanted.statement_ids or row["id"] in wanted.statement_ids)
+    ]
+    items, token = paging.page(
+        ctx,
+        f"history {wanted.model_dump(exclude={'page_token', 'max_results'})}",
+        found,
+        lambda row: [-row["number"]],
+        wanted.max_results,
+        wanted.page_token,
+    )
+    return {"res": [_query(row) for row in items], "has_next_page": token is not None} | (
+        {"next_page_token": token} if token else {}
+    )
+
+
+def _query(row: Any) -> dict[str, Any]:
+    error = json.loads(row["error"])["message"] if row["error"] else None
+    return {
+        "query_id": row["id"],
+        "query_text": row["text"],
+        "user_name": row["user_name"],
+        "executed_as_user_name": row["user_name"],
+        "user_id": int(row["user_id"]),
+        "warehouse_id": row["warehouse_id"],
+        "statement_type": row["kind"],
+        "status": _STATUS[row["state"]],
+        "query_start_time_ms": row["started"],
+        "query_end_time_ms": row["ended"],
+        "duration": row["took"],
+        "rows_produced": row["rows"],
+        "is_final": row["state"] in _ENDED,
+        "error_message": error,
+    }
+
+
+def prepare(ctx: Context) -> None:
+    """What ran when the last process ended runs no more."""
+    error = {
+        "error_code": "ABORTED",
+        "message": "The workspace was stopped while the statement ran.",
+        "sql_state": None,
+    }
+    ctx.db.execute(
+        "UPDATE statements SET state = 'FAILED', ended = ?, error = ? WHERE state IN ('PENDING', 'RUNNING')",
+        (ctx.now, json.dumps(error)),
+    )
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST", API, _submit, Asked, ("databrickssql", "commandSubmit"), hidden=frozenset({"parameters"})
+    ),
+    Endpoint("GET", f"{API}/{{statement_id}}", _get, One),
+    Endpoint("GET", f"{API}/{{statement_id}}/result/chunks/{{chunk_index}}", _chunk, One),
+    Endpoint(
+        "POST", f"{API}/{{statement_id}}/cancel", _cancel, One, ("databrickssql", "cancelQueryExecution")
+    ),
+    Endpoint("GET", "/api/2.0/sql/history/queries", _history, Wanted),
+)

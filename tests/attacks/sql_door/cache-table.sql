@@ -1,0 +1,1 @@
+CACHE TABLE c AS SELECT * FROM emp

@@ -1,0 +1,1 @@
+SELECT id FROM emp WHERE CAST(region AS INT) = 1

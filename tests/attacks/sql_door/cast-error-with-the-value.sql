@@ -1,0 +1,1 @@
+SELECT CAST(concat('x', salary, name) AS INT) FROM emp

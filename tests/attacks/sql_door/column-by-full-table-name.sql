@@ -1,0 +1,1 @@
+SELECT hr.people.emp.salary, people.emp.born FROM hr.people.emp

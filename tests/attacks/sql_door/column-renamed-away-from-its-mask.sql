@@ -1,0 +1,3 @@
+ALTER TABLE hr.people.emp RENAME COLUMN salary TO pay
+-- then
+SELECT pay FROM emp

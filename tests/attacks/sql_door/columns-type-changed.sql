@@ -1,0 +1,3 @@
+ALTER TABLE hr.people.emp ALTER COLUMN salary TYPE BIGINT
+-- then
+SELECT salary FROM emp

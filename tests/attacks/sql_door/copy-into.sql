@@ -1,0 +1,1 @@
+COPY INTO hr.lab.x FROM (SELECT * FROM hr.people.emp)

@@ -1,0 +1,1 @@
+CREATE TABLE hr.lab.like1 LIKE hr.people.emp

@@ -1,0 +1,1 @@
+WITH a AS (WITH emp AS (SELECT 1 AS x) SELECT * FROM emp) SELECT * FROM a, emp

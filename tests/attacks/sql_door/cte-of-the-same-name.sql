@@ -1,0 +1,1 @@
+WITH emp AS (SELECT * FROM emp) SELECT * FROM emp

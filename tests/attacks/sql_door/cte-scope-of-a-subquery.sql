@@ -1,0 +1,1 @@
+SELECT * FROM emp WHERE id IN (WITH emp AS (SELECT 1 AS id) SELECT id FROM emp)

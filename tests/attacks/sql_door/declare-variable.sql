@@ -1,0 +1,1 @@
+DECLARE VARIABLE x INT DEFAULT (SELECT max(salary) FROM emp)

@@ -1,0 +1,1 @@
+DELETE FROM emp WHERE salary = 777000 + 123

@@ -1,0 +1,1 @@
+DESCRIBE HISTORY hr.people.emp

@@ -1,0 +1,1 @@
+EXECUTE IMMEDIATE 'SELECT * FROM hr.people.emp'

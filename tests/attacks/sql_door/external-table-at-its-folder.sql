@@ -1,0 +1,1 @@
+CREATE TABLE hr.lab.ext USING delta LOCATION '/tmp'

@@ -1,0 +1,1 @@
+SELECT _metadata.file_path, * FROM emp

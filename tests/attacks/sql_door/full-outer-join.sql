@@ -1,0 +1,1 @@
+SELECT * FROM dept FULL OUTER JOIN emp USING (id)

@@ -1,0 +1,1 @@
+SELECT stack(3, name, CAST(salary AS STRING), CAST(born AS STRING)) FROM emp

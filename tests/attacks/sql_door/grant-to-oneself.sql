@@ -1,0 +1,3 @@
+GRANT SELECT ON VIEW hr.people.everybody TO `ben@example.com`
+-- then
+ALTER TABLE hr.people.emp OWNER TO `ben@example.com`

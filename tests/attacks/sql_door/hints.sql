@@ -1,0 +1,1 @@
+SELECT /*+ BROADCAST(emp), COALESCE(1) */ * FROM emp JOIN dept USING (id)

@@ -1,0 +1,1 @@
+SELECT IDENTIFIER('input_file' || '_name')() FROM emp

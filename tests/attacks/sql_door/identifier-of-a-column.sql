@@ -1,0 +1,1 @@
+SELECT IDENTIFIER('salary') FROM emp

@@ -1,0 +1,1 @@
+SELECT * FROM hr.information_schema.columns, hr.information_schema.tables

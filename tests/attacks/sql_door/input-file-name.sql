@@ -1,0 +1,1 @@
+SELECT input_file_name(), name FROM emp

@@ -1,0 +1,1 @@
+INSERT OVERWRITE DIRECTORY '/tmp/labs-sql-door' USING csv SELECT * FROM emp

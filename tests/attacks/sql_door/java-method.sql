@@ -1,0 +1,1 @@
+SELECT java_method('java.nio.file.Files', 'readString', 'x'), salary FROM emp

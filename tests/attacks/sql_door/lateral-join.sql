@@ -1,0 +1,1 @@
+SELECT * FROM dept d CROSS JOIN LATERAL (SELECT * FROM emp e WHERE e.id = d.id)

@@ -1,0 +1,1 @@
+LOAD DATA INPATH '/tmp' INTO TABLE hr.lab.x

@@ -1,0 +1,3 @@
+DROP FUNCTION hr.rules.mask_salary
+-- then
+SELECT salary FROM emp

@@ -1,0 +1,1 @@
+SELECT min(salary), max(salary), min(region), max(name), min(born), count(salary) FROM emp

@@ -1,0 +1,1 @@
+SELECT 'FROM emp' AS x, salary FROM emp WHERE 'emp' <> "emp \' emp"

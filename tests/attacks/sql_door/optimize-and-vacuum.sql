@@ -1,0 +1,3 @@
+OPTIMIZE hr.people.emp
+-- then
+VACUUM hr.people.emp RETAIN 0 HOURS DRY RUN

@@ -1,0 +1,1 @@
+SELECT name FROM emp ORDER BY salary DESC, born LIMIT 1

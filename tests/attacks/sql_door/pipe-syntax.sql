@@ -1,0 +1,1 @@
+FROM emp |> WHERE id < 9 |> SELECT *

@@ -1,0 +1,1 @@
+SELECT raise_error(CAST(salary AS STRING)) FROM emp

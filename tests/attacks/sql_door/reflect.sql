@@ -1,0 +1,1 @@
+SELECT reflect('java.lang.System', 'getProperty', 'user.dir'), name FROM emp

@@ -1,0 +1,1 @@
+RESTORE TABLE hr.people.emp TO VERSION AS OF 0

@@ -1,0 +1,1 @@
+SELECT (SELECT max(salary) FROM emp) AS s, (SELECT min(born) FROM emp) AS b

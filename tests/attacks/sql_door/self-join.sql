@@ -1,0 +1,1 @@
+SELECT b.* FROM emp a JOIN emp b ON a.id = b.id

@@ -1,0 +1,1 @@
+SELECT salary FROM emp UNION ALL SELECT salary FROM everybody EXCEPT SELECT 0

@@ -1,0 +1,3 @@
+CREATE TABLE hr.lab.clone1 SHALLOW CLONE hr.people.emp
+-- then
+SELECT * FROM hr.lab.clone1

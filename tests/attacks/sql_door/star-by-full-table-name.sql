@@ -1,0 +1,1 @@
+SELECT hr.people.emp.* FROM hr.people.emp

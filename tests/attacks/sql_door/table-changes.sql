@@ -1,0 +1,1 @@
+SELECT * FROM table_changes('hr.people.emp', 0)

@@ -1,0 +1,1 @@
+SELECT * FROM range((SELECT max(salary) FROM emp))

@@ -1,0 +1,1 @@
+CREATE TABLE hr.lab.src USING parquet OPTIONS (path '/tmp')

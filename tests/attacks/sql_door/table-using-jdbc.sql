@@ -1,0 +1,1 @@
+CREATE TABLE hr.lab.src2 USING jdbc OPTIONS (url 'jdbc:x', dbtable 'emp')

@@ -1,0 +1,1 @@
+SELECT x.salary, x.born FROM emp TABLESAMPLE (5 ROWS) AS x

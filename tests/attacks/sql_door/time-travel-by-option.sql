@@ -1,0 +1,1 @@
+SELECT * FROM emp WITH (`versionAsOf` = '1')

@@ -1,0 +1,1 @@
+SELECT * FROM emp TIMESTAMP AS OF current_timestamp()

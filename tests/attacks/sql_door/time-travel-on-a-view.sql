@@ -1,0 +1,1 @@
+SELECT * FROM everybody VERSION AS OF 1

@@ -1,0 +1,1 @@
+SELECT TRANSFORM(salary, name) USING 'cat' AS (a, b) FROM emp

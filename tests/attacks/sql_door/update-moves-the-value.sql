@@ -1,0 +1,3 @@
+UPDATE emp SET name = CAST(salary AS STRING)
+-- then
+SELECT * FROM emp

@@ -1,0 +1,1 @@
+SELECT `SALARY`, `E`.`Born` FROM `Hr`.`PeoPle`.`EMP` AS `E`

@@ -1,0 +1,1 @@
+SELECT * FROM ${env:USER:-emp}

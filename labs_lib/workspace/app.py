@@ -33,6 +33,7 @@ from labs_lib.workspace import (
     secrets,
     sql,
     state,
+    system,
 )
 from labs_lib.workspace.context import Caller, Request
 from labs_lib.workspace.core import Workspace
@@ -58,6 +59,7 @@ SERVICES: tuple[ModuleType, ...] = (
     secrets,
     notify,
     jobs,
+    system,
     permissions,
     state,
     page,

@@ -19,7 +19,7 @@ _PLACEHOLDERS = {
     "principal": _PART,
     "column": _PART,
     "columns": rf"{_PART}(?:\s*,\s*{_PART})*|",
-    "privileges": r"[A-Z]+(?:[ _]+[A-Z]+)*(?:\s*,\s*[A-Z]+(?:[ _]+[A-Z]+)*)*",
+    "privileges": r"[A-Z]+(?:[\s_]+[A-Z]+)*(?:\s*,\s*[A-Z]+(?:[\s_]+[A-Z]+)*)*",
     "text": rf"{_STRING}|NULL",
     "pairs": rf"{_STRING}(?:\s*=\s*{_STRING})?(?:\s*,\s*{_STRING}(?:\s*=\s*{_STRING})?)*",
     "keys": rf"{_STRING}(?:\s*,\s*{_STRING})*",

@@ -90,6 +90,22 @@ def _state(state: str) -> Any:
     return change
 
 
+class Edit(One):
+    name: Name | None = None
+    cluster_size: str | None = Field(default=None, max_length=20)
+    auto_stop_mins: int | None = Field(default=None, ge=0, le=10_000)
+    max_num_clusters: int | None = Field(default=None, ge=1, le=30)
+
+
+def _edit(ctx: Context, wanted: Edit) -> Mapping[str, Any]:
+    body = require(ctx, wanted.id, "CAN_MANAGE") | wanted.model_dump(exclude_none=True)
+    found = store.find(ctx.db, KIND, body["name"])
+    if found and found[0] != wanted.id:
+        raise AlreadyExists(f"SQL warehouse with name '{wanted.name}' already exists.")
+    store.put(ctx.db, KIND, wanted.id, body, body["name"])
+    return {}
+
+
 def _delete(ctx: Context, wanted: One) -> Mapping[str, Any]:
     require(ctx, wanted.id, "CAN_MANAGE")
     store.remove(ctx.db, KIND, wanted.id)
@@ -134,6 +150,7 @@ ENDPOINTS = (
     Endpoint("POST", API, _create, New, ("databrickssql", "createEndpoint")),
     Endpoint("GET", f"{API}/{{id}}", _get, One),
     Endpoint("DELETE", f"{API}/{{id}}", _delete, One, ("databrickssql", "deleteEndpoint")),
+    Endpoint("POST", f"{API}/{{id}}/edit", _edit, Edit, ("databrickssql", "editEndpoint")),
     Endpoint("POST", f"{API}/{{id}}/start", _state("RUNNING"), One, ("databrickssql", "startEndpoint")),
     Endpoint("POST", f"{API}/{{id}}/stop", _state("STOPPED"), One, ("databrickssql", "stopEndpoint")),
 )

@@ -81,9 +81,9 @@ def remarks(nb: NotebookNode, executed: Any) -> Iterator[str]:
 
 
 def _ending(nb: NotebookNode, executed: Any) -> tuple[int, str] | None:
-    """The cell whose call of exit() or the like ended the kernel, and a sentence; None if none did that anybody knows of.
+    """The cell that ended the kernel, by a call of exit() or the like where one is found, and a sentence; None if all were run.
 
-    Told by the cells that were not run: the last before them that was calls it.
+    Told by the cells that were not run: the last before them that was calls it, or the first of them is it.
     """
     cells = executed.get("cells") if isinstance(executed, dict) else None
     if not isinstance(cells, list) or len(cells) != len(nb.cells):
@@ -106,7 +106,7 @@ def _ending(nb: NotebookNode, executed: Any) -> tuple[int, str] | None:
                 at,
                 f"`{what}` in cell {at + 1}, line {line}, ended the kernel; the cells below it were not run.",
             )
-    return None
+    return cut, f"The kernel ended in cell {cut + 1}; the cells below it were not run."
 
 
 def _cells_of(nb: NotebookNode, step: str) -> list[int]:

@@ -126,6 +126,16 @@ def test_what_ended_the_kernel_is_named_at_each_later_step(tmp_path: Path, call:
     assert told(nb, executed)[1] == said
 
 
+def test_a_kernel_that_ended_otherwise_is_told_by_the_cell(tmp_path: Path) -> None:
+    nb = notebook("x = 1\nimport os; os.abort()")
+    executed = ran(nb, tmp_path)
+    for cell in executed["cells"][2:]:
+        cell["execution_count"] = None
+    said = "The kernel ended in cell 3; the cells below it were not run."
+    assert list(remarks(nb, executed)) == [said]
+    assert told(nb, executed)[1] == said
+
+
 def test_a_kernel_that_went_on_was_not_ended(tmp_path: Path) -> None:
     nb = notebook("def leave():\n    exit()")
     assert list(remarks(nb, ran(nb, tmp_path))) == []

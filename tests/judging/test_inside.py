@@ -55,4 +55,4 @@ def test_a_foreachbatch_function_has_the_batchs_session_in_a_box_too() -> None:
     with submission.run(notebook, module, 5, [], True, Patience(notebook=300)) as ran:
         assert ran.ended.returncode == 0, ran.ended
         outputs = [output for cell in ran.executed["cells"] for output in cell["outputs"]]
-    assert [output.get("text") for output in outputs] == ["[Row(rows=5)]\n"], outputs
+    assert ["".join(output.get("text", "")) for output in outputs] == ["[Row(rows=5)]\n"], outputs

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from benchmarks.figures import Figure, Result
 from benchmarks.ground import Ground
-from labs_lib.workspace import identity, serving, sql
+from labs_lib.workspace import identity, serving
 from labs_lib.workspace.core import Workspace
 from labs_lib.workspace.sql import statements
+from labs_lib.workspace.sql.door import Statement
 
 ROUNDS = 30
 TABLES = (
@@ -66,7 +67,8 @@ def measure(place: Ground, console: Console) -> Result:
 def _run(workspace: Workspace, text: str) -> None:
     with workspace.transaction() as ctx:
         learner = identity.as_user(ctx, identity.LEARNER)
-    sql.execute(workspace, learner, text)
+    statement = Statement("benchmark", text, learner, "main", "default")
+    statements.runner(workspace).door.execute(workspace, statement)
 
 
 def _share(workspace: Workspace, text: str) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from labs_lib.workspace.context import Context, Services
 from labs_lib.workspace.sql import statements, warehouses
-from labs_lib.workspace.sql.statements import execute
 
 SCHEMA = statements.SCHEMA
 ENDPOINTS = (*warehouses.ENDPOINTS, *statements.ENDPOINTS)
@@ -20,9 +19,14 @@ def start(services: Services) -> None:
     services.parts["sql"] = statements.Runner(services.home)
 
 
+def busy(services: Services) -> bool:
+    """Whether a statement waits or runs."""
+    return bool(statements.runner(services).waiting)
+
+
 def stop(services: Services) -> None:
     if running := services.parts.pop("sql", None):
         running.stop()
 
 
-__all__ = ["ENDPOINTS", "SCHEMA", "execute", "export", "load", "prepare", "start", "stop"]
+__all__ = ["ENDPOINTS", "SCHEMA", "busy", "export", "load", "prepare", "start", "stop"]

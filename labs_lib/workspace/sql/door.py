@@ -336,7 +336,11 @@ class Door:
             "columns": columns,
             "comments": comments,
             "comment": plan.fields["comment"],
-            "properties": {"catalog": asked.statement.catalog, "schema": asked.statement.schema},
+            "properties": {
+                "catalog": asked.statement.catalog,
+                "schema": asked.statement.schema,
+                "columns": "given" if given else "own",
+            },
         }
         self._keep(services, asked, "TABLE", parts, plan, fields, "createTable")
         return Answer(kind="CREATE", reads=frozenset(rewriter.read), writes=".".join(parts))

@@ -152,9 +152,12 @@ class Rewriter:
 
     def _view_body(self, found: Object, name: str) -> str:
         text = found.definition or ""
-        with_columns = ", ".join(quoted(column.name) for column in found.columns)
+        columns = ", ".join(quoted(column.name) for column in found.columns)
         inner = self._inner(found, text, self.parse(text), name)
-        return f"SELECT * FROM (\n{inner}\n) AS {quoted(found.parts[-1])} ({with_columns})"
+        alias = quoted(found.parts[-1])
+        if found.properties.get("columns") == "given":
+            return f"SELECT * FROM (\n{inner}\n) AS {alias} ({columns})"
+        return f"SELECT {columns} FROM (\n{inner}\n) AS {alias}"  # a star in it may have become more since
 
     def _table_body(self, found: Object, name: str) -> str:
         """The caller's own view of a protected table. The functions of its policies are the table owner's to call."""

@@ -19,7 +19,7 @@ from pydantic import Field
 from labs_lib.errors import LabsError
 from labs_lib.workspace import audit, paging
 from labs_lib.workspace.catalog.columns import type_name
-from labs_lib.workspace.context import Caller, Context, Services
+from labs_lib.workspace.context import Context, Services
 from labs_lib.workspace.endpoints import Endpoint, Later, Model
 from labs_lib.workspace.errors import (
     InvalidParameter,
@@ -37,7 +37,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS statements (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_name TEXT NOT NULL, user_id TEXT NOT NULL, warehouse_id TEXT NOT NULL,
     text TEXT NOT NULL, state TEXT NOT NULL, kind TEXT NOT NULL DEFAULT 'OTHER', error TEXT, started INTEGER NOT NULL, ended INTEGER,
-    took INTEGER, rows INTEGER, columns TEXT, source TEXT
+    took INTEGER, rows INTEGER
 );
 CREATE TABLE IF NOT EXISTS lineage (
     number INTEGER PRIMARY KEY, statement_id TEXT NOT NULL, user_name TEXT NOT NULL, at INTEGER NOT NULL, source TEXT, target TEXT
@@ -154,28 +154,6 @@ def runner(services: Services) -> Runner:
     return found
 
 
-def execute(
-    services: Services,
-    caller: Caller,
-    text: str,
-    catalog: str = "main",
-    schema: str = "default",
-    source: str = "",
-) -> Answer:
-    """Run a statement for a caller and wait for it, as a job's SQL task does: guarded, in history and audit log. Raises LabsError."""
-    statement = Statement(str(uuid.uuid4()), text, caller, catalog, schema, limit=MAX_ROWS)
-    with services.transaction(caller) as ctx:
-        _begin(ctx, statement, "", source)
-    runner(services).submit(services, statement).result()
-    with services.transaction(caller) as ctx:
-        row = _row(ctx, statement.id)
-    if row["state"] != "SUCCEEDED":
-        raise LabsError(
-            json.loads(row["error"] or "{}").get("message", f"The statement ended as {row['state']}.")
-        )
-    return runner(services).result(statement.id) or Answer()
-
-
 def _submit(ctx: Context, asked: Asked) -> Later:
     warehouse = warehouses.require(ctx, asked.warehouse_id, "CAN_USE")
     if warehouse["state"] != "RUNNING":
@@ -200,7 +178,7 @@ def _submit(ctx: Context, asked: Asked) -> Later:
         min(asked.row_limit, MAX_ROWS),
         ctx.request,
     )
-    _begin(ctx, statement, asked.warehouse_id, "")
+    _begin(ctx, statement, asked.warehouse_id)
     services, caller = ctx.services, ctx.caller
 
     def finish() -> Mapping[str, Any]:
@@ -217,18 +195,11 @@ def _submit(ctx: Context, asked: Asked) -> Later:
     return Later(finish)
 
 
-def _begin(ctx: Context, statement: Statement, warehouse_id: str, source: str) -> None:
+def _begin(ctx: Context, statement: Statement, warehouse_id: str) -> None:
+    caller = statement.caller
     ctx.db.execute(
-        "INSERT INTO statements (id, user_name, user_id, warehouse_id, text, state, started, source) VALUES (?, ?, ?, ?, ?, 'PENDING', ?, ?)",
-        (
-            statement.id,
-            statement.caller.user_name,
-            statement.caller.id,
-            warehouse_id,
-            statement.text,
-            ctx.now,
-            source,
-        ),
+        "INSERT INTO statements (id, user_name, user_id, warehouse_id, text, state, started) VALUES (?, ?, ?, ?, ?, 'PENDING', ?)",
+        (statement.id, caller.user_name, caller.id, warehouse_id, statement.text, ctx.now),
     )
 
 
@@ -253,8 +224,8 @@ def _end(ctx: Context, statement: Statement, answer: Answer, error: LabsError | 
         told = {"error_code": "BAD_REQUEST", "message": message, "sql_state": "42501" if denied else None}
     state = "SUCCEEDED" if error is None else "FAILED"
     ctx.db.execute(
-        "UPDATE statements SET state = CASE state WHEN 'CANCELED' THEN state ELSE ? END, kind = ?, error = ?, ended = ?, took = ?, rows = ?,"
-        " columns = ? WHERE id = ?",
+        "UPDATE statements SET state = CASE state WHEN 'CANCELED' THEN state ELSE ? END, kind = ?, error = ?, ended = ?, took = ?, rows = ?"
+        " WHERE id = ?",
         (
             state,
             answer.kind,
@@ -262,7 +233,6 @@ def _end(ctx: Context, statement: Statement, answer: Answer, error: LabsError | 
             ctx.now,
             took,
             len(answer.rows),
-            json.dumps(answer.columns),
             statement.id,
         ),
     )

@@ -250,6 +250,10 @@ def test_the_catalog_follows_what_statements_do(company: Company) -> None:
         ("name", ColumnTypeName.STRING, "x"),
         ("more", ColumnTypeName.DOUBLE, None),
     ]
+    company.rows("CREATE VIEW hr.lab.all_of_it AS SELECT * FROM hr.lab.followed", BEN)
+    company.rows("ALTER TABLE hr.lab.followed ADD COLUMNS (late INT)", BEN)
+    company.rows("SELECT id, name, more FROM hr.lab.all_of_it", BEN)
+    company.rows("DROP VIEW hr.lab.all_of_it", BEN)
     company.rows("DROP TABLE hr.lab.followed", BEN)
     assert table.storage_location and not Path(table.storage_location).exists()
     assert not w.tables.exists("hr.lab.followed").table_exists

@@ -8,7 +8,8 @@ import re
 import shutil
 import sqlite3
 import sys
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,10 @@ def launch(ctx: Context, attempt: sqlite3.Row) -> Launch:
             *(f"--{k}={v}" for k, v in named.items()),
         ]
         spec = {"package": told["package_name"], "entry_point": told["entry_point"], "arguments": arguments}
-        command, spark = (*child, "wheel"), True
+        command, spark = (
+            (*child, "wheel"),
+            any(_SPARK.search(source) for path in wheels for source in _sources(path)),
+        )
     elif task.kind == "sql_task":
         main = files.read(as_ctx, told["file"]["path"], "CAN_READ")
         text = notebooks.text(main.content)
@@ -205,6 +209,17 @@ def _wheel(ctx: Context, folder: Path, library: dict[str, Any]) -> str:
     path = folder / Path(item.path).name
     path.write_bytes(item.content)
     return str(path)
+
+
+def _sources(wheel: str) -> Iterator[str]:
+    """The Python sources in a wheel. Raises InvalidParameter if it is none."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for entry in archive.infolist():
+                if entry.filename.endswith(".py") and entry.file_size < rules.MOST_BYTES:
+                    yield archive.read(entry).decode(errors="replace")
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        raise InvalidParameter(f"{Path(wheel).name} is no wheel.") from None
 
 
 def _token(ctx: Context, attempt_id: int) -> str:

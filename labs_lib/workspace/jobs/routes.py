@@ -332,7 +332,7 @@ def _list_runs(ctx: Context, wanted: ListRuns) -> dict[str, Any]:
     found, token = paging.page(
         ctx, scope, seen, lambda row: [-row["asked"], -row["id"]], wanted.limit or 26, wanted.page_token
     )
-    told = [shown.run(ctx, row, wanted.expand_tasks) for row in found]
+    told = [shown.run(ctx, flow.row(ctx, row["id"]), wanted.expand_tasks) for row in found]
     return {"runs": told, "has_more": token is not None} | ({"next_page_token": token} if token else {})
 
 

@@ -17,8 +17,8 @@ from benchmarks import ground
 from benchmarks.figures import Result, Trial, save, show
 from labs_lib.errors import LabsError
 
-PARTS = "abcd"  # (e) to (i) take long and are measured when asked for
-ALL_PARTS = "abcdefghi"
+PARTS = "abcdj"  # (e) to (i) take long and are measured when asked for
+ALL_PARTS = "abcdefghij"
 FILE = ground.ROOT / "build" / "benchmarks.json"
 
 
@@ -42,7 +42,7 @@ def main(
     ] = None,
     record: Annotated[bool, typer.Option(help="(f): with Java's flight recorder, which costs too.")] = False,
 ) -> None:
-    """Measure what the course costs: (a) speed, (b) memory, (c) check cells, (d) wall time against Spark's, (e) grading, (f) CPU, (g) judging, (h) the SQL door, (i) runs of jobs."""
+    """Measure what the course costs: (a) speed, (b) memory, (c) check cells, (d) wall time against Spark's, (e) grading, (f) CPU, (g) judging, (h) the SQL door, (i) runs of jobs, (j) the workspace's calls."""
     if not only or set(only) - set(ALL_PARTS):
         raise typer.BadParameter(f"{only!r} is not made of the letters {', '.join(ALL_PARTS)}.")
     for setting in conf or []:
@@ -65,9 +65,11 @@ def _measure(
     only: str, rounds: int, sizes: tuple[int, int], tried: tuple[str, Trial], console: Console
 ) -> list[Result]:
     # Imported here: `--help` should not wait for papermill and pyspark.
-    from benchmarks import cost, door, grading, judging, memory, runs, solution, speed
+    from benchmarks import cost, door, grading, judging, memory, runs, solution, speed, workspace
 
-    results = []
+    results = [workspace.measure(console)] if "j" in only else []
+    if only == "j":  # which needs no Spark
+        return results
     with ground.prepared(stock="a" in only or "b" in only or "e" in only) as place:
         console.print(f"Preparations done: {place.how}.", highlight=False)
         if "a" in only:

@@ -37,7 +37,8 @@ def server(workspace: Workspace) -> uvicorn.Server:
 
 def listening(port: int = 0) -> socket.socket:
     """A socket on loopback; port 0 takes any that is free."""
-    opened = socket.socket()
+    # TCP by name: asyncio sends small packets at once only on such, and each answer would wait 40 ms for an acknowledgement.
+    opened = socket.socket(proto=socket.IPPROTO_TCP)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     opened.bind(("127.0.0.1", port))
     opened.listen(2048)

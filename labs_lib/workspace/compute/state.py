@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from labs_lib.workspace import identity, store
+from labs_lib.workspace import identity, permissions, store
 from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.compute.policies import routes as policies
 from labs_lib.workspace.compute.pools import routes as pools
@@ -20,7 +20,7 @@ from labs_lib.workspace.errors import InvalidParameter
 Owner = Annotated[str, Field(min_length=1, max_length=255)]
 
 
-PolicyId = Annotated[str, StringConstraints(pattern="^[0-9A-F]{16}$")]
+PolicyId = Annotated[str, StringConstraints(pattern="^0{6}[0-9A-F]{10}$")]
 PoolId = Annotated[str, StringConstraints(pattern="^pool-[0-9]{6,12}$")]
 ClusterId = Annotated[str, StringConstraints(pattern="^[0-9]{4}-[0-9]{6}-[0-9]{8,12}$")]
 
@@ -79,6 +79,7 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
     assert isinstance(told, State)
     for cluster in lifecycle.every(ctx):
         lifecycle.terminate(ctx, cluster)
+    before = _objects(ctx)
     store.clear(ctx.db, policies.KIND)
     for table in ("pools", "clusters", "cluster_events"):
         ctx.db.execute(f"DELETE FROM {table}")
@@ -103,3 +104,13 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
         )
         lifecycle.keep(ctx, cluster)
         store.reserve_ids(ctx.db, "cluster", int(re.sub(r".*-", "", wanted.cluster_id)))
+    for object_type, object_id in before - _objects(ctx):
+        permissions.forget(ctx, object_type, object_id)
+
+
+def _objects(ctx: Context) -> set[tuple[str, str]]:
+    """All that there are permissions on."""
+    found = {(policies.OBJECT, id) for id, _ in store.every(ctx.db, policies.KIND)}
+    for object_type, table in ((pools.OBJECT, "pools"), (lifecycle.OBJECT, "clusters")):
+        found |= {(object_type, row["id"]) for row in ctx.db.execute(f"SELECT id FROM {table}")}
+    return found

@@ -69,6 +69,22 @@ def test_capacity_counts_idle_machines_and_gives_them() -> None:
     assert not pool.coming and pool.free == 0
 
 
+def test_a_machine_that_is_being_launched_is_taken_before_another_is() -> None:
+    pool = Machines(Settings(min_idle=1), launch=4 * MINUTE, at=0)
+    pool.advance(0)
+    assert pool.take(1, 3 * MINUTE) == 4 * MINUTE
+    assert pool.take(2, 3 * MINUTE) == 7 * MINUTE
+
+
+def test_the_youngest_idle_machine_is_taken_first() -> None:
+    pool = Machines(Settings(), launch=0, at=0)
+    pool.take(2, 0)
+    pool.give_back(1, MINUTE)
+    pool.give_back(1, 5 * MINUTE)
+    pool.take(1, 6 * MINUTE)
+    assert pool.idle == [MINUTE]
+
+
 def test_the_oldest_idle_machine_is_let_go_first() -> None:
     pool = Machines(Settings(idle_minutes=10), launch=0, at=0)
     pool.take(2, 0)

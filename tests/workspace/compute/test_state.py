@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from databricks.sdk.service.compute import InstancePoolAccessControlRequest, InstancePoolPermissionLevel
 
 from workspace.conftest import Served
 
@@ -60,6 +61,40 @@ def test_what_was_exported_is_loaded_and_works(workspace: Served) -> None:
     ]
 
 
+def test_ids_go_on_above_those_that_were_loaded(workspace: Served) -> None:
+    told = state(workspace)["compute"]
+    for kind, field, prefix, base in (
+        ("policies", "policy_id", "", 16),
+        ("pools", "instance_pool_id", "pool-", 10),
+    ):
+        old = told[kind][-1][field].removeprefix(prefix)
+        new = f"{int(old, base) + 1:0{len(old)}{'X' if base == 16 else 'd'}}"
+        told = json.loads(json.dumps(told).replace(f"{prefix}{old}", f"{prefix}{new}"))
+    workspace.http.put("/api/labs/state", json={"compute": told}).raise_for_status()
+    w = workspace.client()
+    w.cluster_policies.create(name="new", definition="{}")
+    w.instance_pools.create(instance_pool_name="new", node_type_id="m5.large")
+    assert {policy.name for policy in w.cluster_policies.list()} == {"own", "family", "new"}
+    assert {pool.instance_pool_name for pool in w.instance_pools.list()} == {"p", "new"}
+
+
+def test_what_a_load_takes_away_leaves_no_leave_behind(workspace: Served) -> None:
+    told = state(workspace)
+    w = workspace.client()
+    w.users.create(user_name="ben@example.com")
+    id = told["compute"]["pools"][0]["instance_pool_id"]
+    grant = InstancePoolAccessControlRequest(
+        user_name="ben@example.com", permission_level=InstancePoolPermissionLevel.CAN_MANAGE
+    )
+    w.instance_pools.update_permissions(id, access_control_list=[grant])
+    ben = workspace.client("ben@example.com")
+    assert [pool.instance_pool_id for pool in ben.instance_pools.list()] == [id]
+    for section in ({}, told["compute"]):
+        workspace.http.put("/api/labs/state", json={"compute": section}).raise_for_status()
+    assert w.instance_pools.get(id).instance_pool_id == id
+    assert not list(ben.instance_pools.list())
+
+
 SABOTAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "unknown field": (lambda s: s["policies"][0].update(extra=1), "extra"),
     "unknown section": (lambda s: s.update(budgets=[]), "budgets"),
@@ -84,6 +119,10 @@ SABOTAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "instance_pool_name",
     ),
     "id of another kind": (lambda s: s["pools"][0].update(instance_pool_id="../etc"), "instance_pool_id"),
+    "an id at the end of the integers": (
+        lambda s: s["policies"][1].update(policy_id="7FFFFFFFFFFFFFFF"),
+        "policy_id",
+    ),
     "unknown machine": (lambda s: s["pools"][0].update(node_type_id="m5.huge"), "m5.huge"),
     "cluster of no policy there": (lambda s: s["policies"].pop(0), "which the state doesn't hold"),
     "cluster of no pool there": (lambda s: s["pools"].clear(), "does not exist"),

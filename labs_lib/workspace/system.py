@@ -10,13 +10,11 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from labs_lib.workspace import compute, identity, store
 from labs_lib.workspace.catalog import routes
@@ -27,6 +25,9 @@ from labs_lib.workspace.compute.billing import HOUR, MINUTE
 from labs_lib.workspace.context import Context, Services
 from labs_lib.workspace.endpoints import Endpoint, Later, Model
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SCHEMA = ""
 EVERY = 30.0  # seconds between two batches; a test or an exercise asks for one at once
 BATCH = 20_000  # rows of a commit that are read by number
@@ -35,90 +36,6 @@ _APP = "workspace"  # names this writer in the Delta log's transactions (Delta p
 
 log = logging.getLogger("labs.workspace")
 
-_TEXT, _TIME, _DAY, _LONG = pa.string(), pa.timestamp("us", "UTC"), pa.date32(), pa.int64()
-_TAGS = pa.map_(_TEXT, _TEXT)
-_PLACE = {"account_id": _TEXT, "workspace_id": _TEXT}
-
-
-def _struct(**fields: pa.DataType) -> pa.DataType:
-    return pa.struct(list(fields.items()))
-
-
-def _names(*names: str) -> dict[str, pa.DataType]:
-    return dict.fromkeys(names, _TEXT)
-
-
-def _schema(*fields: Mapping[str, pa.DataType]) -> pa.Schema:
-    return pa.schema([field for each in fields for field in each.items()])
-
-
-_AUDIT = _schema(
-    _names("account_id", "workspace_id", "version"),
-    {"event_time": _TIME, "event_date": _DAY},
-    _names("source_ip_address", "user_agent", "session_id"),
-    {"user_identity": _struct(email=_TEXT, subject_name=_TEXT)},
-    _names("service_name", "action_name", "request_id"),
-    {"request_params": _TAGS, "response": _struct(status_code=pa.int32(), error_message=_TEXT, result=_TEXT)},
-    _names("audit_level", "event_id"),
-    {"identity_metadata": _struct(run_by=_TEXT, run_as=_TEXT)},
-)
-_ENTITY = _schema(
-    _names("account_id", "metastore_id", "workspace_id", "entity_type", "entity_id", "entity_run_id"),
-    _names("source_table_full_name", "source_table_catalog", "source_table_schema", "source_table_name", "source_path", "source_type"),
-    _names("target_table_full_name", "target_table_catalog", "target_table_schema", "target_table_name", "target_path", "target_type"),
-)  # fmt: skip
-_EVENT = _schema(
-    _names("created_by"),
-    {"event_time": _TIME, "event_date": _DAY},
-    _names("record_id", "event_id", "statement_id"),
-)
-_LINEAGE = pa.schema([*_ENTITY, *_EVENT])
-_COLUMNS = pa.schema([*_ENTITY, *_schema(_names("source_column_name", "target_column_name")), *_EVENT])
-_USAGE = _schema(
-    _names("record_id", "account_id", "workspace_id", "sku_name", "cloud"),
-    {"usage_start_time": _TIME, "usage_end_time": _TIME, "usage_date": _DAY, "custom_tags": _TAGS, "usage_unit": _TEXT},
-    {"usage_quantity": pa.decimal128(38, 18)},
-    {"usage_metadata": _struct(**_names("cluster_id", "instance_pool_id", "node_type", "job_id", "job_run_id", "warehouse_id"))},
-    {"identity_metadata": _struct(**_names("run_as", "owned_by", "created_by"))},
-    {"record_type": _TEXT, "ingestion_date": _DAY, "billing_origin_product": _TEXT},
-    {"product_features": _struct(is_photon=pa.bool_(), is_serverless=pa.bool_(), jobs_tier=_TEXT), "usage_type": _TEXT},
-)  # fmt: skip
-_NODES = _schema(
-    _PLACE,
-    _names("cluster_id", "instance_id"),
-    {
-        "start_time": _TIME,
-        "end_time": _TIME,
-        "driver": pa.bool_(),
-        "cpu_user_percent": pa.float64(),
-        "node_type": _TEXT,
-    },
-)
-_RUNS = _schema(
-    _PLACE,
-    _names("job_id", "run_id"),
-    {"period_start_time": _TIME, "period_end_time": _TIME},
-    _names("trigger_type", "run_type", "run_name"),
-    {"compute_ids": pa.list_(_TEXT)},
-    _names("result_state", "termination_code"),
-    {"job_parameters": _TAGS},
-)
-_QUERIES = _schema(
-    _PLACE,
-    _names("statement_id", "session_id", "execution_status"),
-    {"compute": _struct(type=_TEXT, cluster_id=_TEXT, warehouse_id=_TEXT)},
-    _names(
-        "executed_by_user_id",
-        "executed_by",
-        "statement_text",
-        "statement_type",
-        "error_message",
-        "client_application",
-    ),
-    {"total_duration_ms": _LONG, "start_time": _TIME, "end_time": _TIME, "produced_rows": _LONG},
-    _names("executed_as_user_id", "executed_as"),
-)
-
 Rows = Iterable[dict[str, Any]]
 
 
@@ -126,9 +43,17 @@ Rows = Iterable[dict[str, Any]]
 class Source:
     """Where a table's rows come from: those after one place and up to another. `ends` says how far it can be read now, after a place."""
 
-    schema: pa.Schema
+    columns: str  # their name in `published`
     ends: Callable[[Context, int], int]
     rows: Callable[[Context, int, int], Rows]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The table's columns."""
+        from labs_lib.workspace import published
+
+        found: pa.Schema = getattr(published, self.columns)
+        return found
 
 
 def _numbered(table: str, where: str = "true") -> Callable[[Context, int], int]:
@@ -311,13 +236,13 @@ def _never(ctx: Context, after: int, until: int) -> Rows:
 
 
 SOURCES = {
-    "access.audit": Source(_AUDIT, _numbered("audit"), _audit),
-    "access.table_lineage": Source(_LINEAGE, _numbered("lineage"), _lineage),
-    "access.column_lineage": Source(_COLUMNS, lambda ctx, after: after, _never),
-    "billing.usage": Source(_USAGE, _timed(HOUR), _usage),
-    "compute.node_timeline": Source(_NODES, _timed(MINUTE), _nodes),
-    "lakeflow.job_run_timeline": Source(_RUNS, _timed(1), _runs),
-    "query.history": Source(_QUERIES, _numbered("statements", "ended IS NOT NULL"), _queries),
+    "access.audit": Source("AUDIT", _numbered("audit"), _audit),
+    "access.table_lineage": Source("LINEAGE", _numbered("lineage"), _lineage),
+    "access.column_lineage": Source("COLUMNS", lambda ctx, after: after, _never),
+    "billing.usage": Source("USAGE", _timed(HOUR), _usage),
+    "compute.node_timeline": Source("NODES", _timed(MINUTE), _nodes),
+    "lakeflow.job_run_timeline": Source("RUNS", _timed(1), _runs),
+    "query.history": Source("QUERIES", _numbered("statements", "ended IS NOT NULL"), _queries),
 }
 
 
@@ -350,6 +275,7 @@ class Writer:
                 return
 
     def _batches(self, name: str, source: Source) -> Iterator[int]:
+        import pyarrow as pa
         from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
         folder = str(folder_of(self._services.home, name))

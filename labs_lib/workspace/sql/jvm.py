@@ -21,9 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib import settings
-from labs_lib.engine import archive, jars
-from labs_lib.engine.java import MODULE_OPTIONS, find
-from labs_lib.engine.server import ENCODING, LOG4J, explain_failure
 from labs_lib.errors import LabsError
 
 HEAP = "768m"  # beside the course's server with its three gigabytes
@@ -160,6 +157,11 @@ def _failed(error: Any, running: bool) -> Failed:
 
 
 def _launch(scratch: Path) -> subprocess.Popen[bytes]:
+    # Late: these look for Spark's jars by importing pyspark, which a workspace without a statement does without.
+    from labs_lib.engine import archive, jars
+    from labs_lib.engine.java import MODULE_OPTIONS, find
+    from labs_lib.engine.server import ENCODING, LOG4J
+
     java = find()
     jars.resolve(java)
     (scratch / "log4j2.properties").write_text(LOG4J)
@@ -200,6 +202,8 @@ def _connection(process: subprocess.Popen[bytes], scratch: Path) -> tuple[int, s
     deadline = time.monotonic() + settings.START_TIMEOUT
     while not path.exists():
         if process.poll() is not None:
+            from labs_lib.engine.server import explain_failure
+
             raise LabsError(explain_failure((scratch / "door.log").read_text(errors="replace"), scratch))
         if time.monotonic() > deadline:
             raise LabsError(

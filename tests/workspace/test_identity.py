@@ -57,6 +57,7 @@ def test_users_are_made_found_changed_and_deleted(workspace: Served) -> None:
         ('displayName eq "odd 1" or displayName eq "even 4"', {"u1", "u4"}),
         ('userName ne "u0@example.com" and userName sw "u"', {"u1", "u2", "u3", "u4"}),
         ("active eq false", set()),
+        ("displayName eq any-0123456789ab", set()),
     ],
 )
 def test_users_are_filtered(filter: str, found: set[str], workspace: Served) -> None:

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from labs_lib.workspace.compute.catalogue import NODE_TYPES, PHOTON, SPARK_VERSIONS
 
 Spec = Mapping[str, Any]
-Text = Annotated[str, Field(max_length=4_096)]
-Texts = Annotated[dict[Text, Text], Field(max_length=200)]
+Text = Annotated[str, Field(max_length=1_024)]
+Texts = Annotated[dict[Text, Text], Field(max_length=100)]
 Count = Annotated[int, Field(ge=0, le=100_000)]
 
 

@@ -128,6 +128,7 @@ def test_what_can_be_no_cluster_is_refused_with_a_sentence(
         {"num_workers": -1},
         {"init_scripts": [[]]},
         {"autoscale": 3},
+        {"spark_conf": {"a": "x" * 2_000}},
     ],
 )
 def test_wrong_types_are_refused_with_the_field(workspace: Served, body: dict[str, Any]) -> None:

@@ -205,6 +205,8 @@ MALFORMED = {
     '{"node_type_id": {"type": "regex", "pattern": "("}}': "the 'pattern' of 'regex' is none",
     '{"node_type_id": {"type": "regex", "pattern": "(?=m5).*"}}': "no lookaround",
     '{"node_type_id": {"type": "regex", "pattern": "(a)\\\\1"}}': "no back references",
+    '{"node_type_id": {"type": "regex", "pattern": "' + "a" * 301 + '"}}': "a text of 1 to 300 characters",
+    '{"node_type_id": {"type": "regex", "pattern": "(.{30}){30}{30}"}}': "the 'pattern' of 'regex' is none",
     '{"cluster_dbu_quota": {"type": "range", "maxValue": 10}}': "'cluster_dbu_quota': is no attribute that a policy can limit",
     '{"init_scripts.first.s3.destination": {"type": "unlimited"}}': "is no attribute that a policy can limit",
     '{"autoscale": {"type": "unlimited"}}': "is no attribute that a policy can limit",

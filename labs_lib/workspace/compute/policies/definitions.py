@@ -28,7 +28,9 @@ from labs_lib.workspace.compute.policies.attributes import (
     type_of,
 )
 
-DEFINITION_CHARACTERS, RULES, PATTERN_CHARACTERS = 100_000, 500, 1_000
+DEFINITION_CHARACTERS, RULES = 100_000, 500
+# A pattern's time is its size by the value's length: these, and the bounds of specification.py, keep a request's below a second.
+PATTERN_CHARACTERS, PATTERN_BYTES = 300, 1 << 16
 
 _LIMITS = ("isOptional", "defaultValue", "hidden")
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -90,7 +92,7 @@ def parse(definition: str) -> Policy:
     return _parsed(definition)
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=100)
 def _parsed(definition: str) -> Policy:
     rules = [_rule(path, entry) for path, entry in as_rules(definition).items()]
     # A `*` deeper inside is the more particular one: init_scripts.*.s3.destination goes before init_scripts.*.
@@ -234,7 +236,7 @@ def _regex(pattern: Any, refuse: Callable[[str], MalformedPolicy]) -> Callable[[
     if not isinstance(pattern, str) or not 0 < len(pattern) <= PATTERN_CHARACTERS:
         raise refuse(f"'regex' needs 'pattern', a text of 1 to {PATTERN_CHARACTERS} characters.")
     options = re2.Options()
-    options.log_errors, options.max_mem = False, 1 << 20
+    options.log_errors, options.max_mem = False, PATTERN_BYTES
     try:
         compiled = re2.compile(pattern, options)
     except re2.error as error:

@@ -8,10 +8,11 @@ LABS_EXPECTED       folder of expected digests, `<module>.json`; the grader poin
 LABS_CAPTURE        1: check() keeps a step's evidence and leaves the judging to the grader
 LABS_SCALE          course tables in this share of their usual size, such as 0.1: quick trials, whose effects are small too
 LABS_PORT           port of the local server; any free one when unset
-LABS_IDLE_MINUTES   the server stops after so long without a client
+LABS_IDLE_MINUTES   the server stops after so long without a client, a workspace after so long without a call
 LABS_HEAP           heap of the server's JVM, in Java's notation (`3g`)
 LABS_SPARK_UI       address of the Spark UI when SPARK_REMOTE names a cluster
 SPARK_REMOTE        a Spark Connect address; when set no local server is started
+DATABRICKS_HOST     with DATABRICKS_TOKEN: a workspace; when both are set no local one is started
 """
 
 from __future__ import annotations

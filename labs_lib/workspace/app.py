@@ -102,6 +102,7 @@ def _answering(workspace: Workspace, endpoint: Endpoint) -> Callable[[HttpReques
         try:
             fields = await _fields(http, endpoint)
             answered = await run_in_threadpool(_answer, workspace, endpoint, _token(http), fields, request)
+            response = answered if isinstance(answered, Response) else JSONResponse(answered or {})
         except WorkspaceError as error:
             response = page.refusal(error) if http.url.path == f"{page.PATH}/" else _refusal(error, request)
         except Exception:
@@ -112,8 +113,6 @@ def _answering(workspace: Workspace, endpoint: Endpoint) -> Callable[[HttpReques
                 f"The workspace failed at this request, which is a fault of its own; its log says why under {request.id}.",
                 request,
             )
-        else:
-            response = answered if isinstance(answered, Response) else JSONResponse(answered or {})
         return _marked(response, request, workspace)
 
     return answer

@@ -5,13 +5,18 @@ from __future__ import annotations
 import http.client
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from databricks.sdk.errors import DatabricksError, NotFound, Unauthenticated
+from databricks.sdk.errors import DatabricksError, InternalError, NotFound, Unauthenticated
 
-from workspace.conftest import Served, client_of
+from labs_lib.workspace import app, store
+from labs_lib.workspace.context import Context
+from labs_lib.workspace.endpoints import Endpoint, Model
+from workspace.conftest import Served, client_of, serve
 
 USERS = "/api/2.0/preview/scim/v2/Users"
 GROUPS = "/api/2.0/preview/scim/v2/Groups"
@@ -45,6 +50,7 @@ def refused(answer: httpx.Response, status: int, code: str) -> str:
         (b'{"userName": "a\\u0000@example.com"}', "INVALID_PARAMETER_VALUE", "userName is"),
         (b'{"userName": "a@example.com", "active": "perhaps"}', "INVALID_PARAMETER_VALUE", "active is 'perhaps'"),
         (b'{"userName": "a@example.com", "displayName": "x\\ny"}', "INVALID_PARAMETER_VALUE", "displayName is"),
+        (b'{"userName": "a@example.com", "displayName": "a \\"b\\""}', "INVALID_PARAMETER_VALUE", "displayName is"),
         (b'{"userName": "a@example.com", "emails": {}}', "INVALID_PARAMETER_VALUE", "emails is {}"),
         (b'{"userName": "' + b"a" * 300 + b'@example.com"}', "INVALID_PARAMETER_VALUE", "at most 255 characters"),
     ],
@@ -187,6 +193,33 @@ def test_who_asks_without_end_gets_no_answer_before_its_end(workspace: Served) -
     assert workspace.client().current_user.me().user_name, "others are answered meanwhile"
     connection.close()
     assert {group.display_name for group in workspace.client().groups.list()} == {"admins", "users"}
+
+
+def test_a_fault_of_the_workspaces_own_is_a_sentence_and_its_log_has_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(ctx: Context, _: Model) -> dict[str, float]:
+        store.set_setting(ctx.db, "half", "done")
+        return {"share": 1 / 0}
+
+    broken = SimpleNamespace(
+        SCHEMA="",
+        __name__="broken",
+        ENDPOINTS=(
+            Endpoint("GET", "/api/2.0/broken/raises", fails),
+            Endpoint("GET", "/api/2.0/broken/answers", lambda ctx, _: {"share": float("nan")}),
+        ),
+    )
+    monkeypatch.setattr(app, "SERVICES", (*app.SERVICES, broken))
+    for workspace in serve(tmp_path):
+        for name, reason in (("raises", "ZeroDivisionError"), ("answers", "ValueError")):
+            caplog.clear()
+            said = refused(workspace.http.get(f"/api/2.0/broken/{name}"), 500, "INTERNAL_ERROR")
+            assert reason in caplog.text and caplog.messages[0].split()[1].rstrip(":") in said
+        with pytest.raises(InternalError, match="its log says why"):
+            workspace.client().api_client.do("GET", "/api/2.0/broken/raises")
+        with workspace.inside.transaction() as ctx:
+            assert store.setting(ctx.db, "half") == ""
 
 
 def test_the_sdk_maps_each_refusal(workspace: Served) -> None:

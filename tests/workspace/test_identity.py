@@ -37,8 +37,8 @@ def test_users_are_made_found_changed_and_deleted(workspace: Served) -> None:
     assert ana.id and ana.active
     with pytest.raises(ResourceAlreadyExists, match=r"a user 'ANA@example\.com' already"):
         w.users.create(user_name="ANA@example.com")
-    w.users.update(ana.id, user_name="ana@example.com", display_name="Ana M.")
-    assert w.users.get(ana.id).display_name == "Ana M."
+    w.users.update(ana.id, user_name="ana@example.com", display_name="Ana O'Brien")
+    assert w.users.get(ana.id).display_name == "Ana O'Brien"
     with pytest.raises(InvalidParameterValue, match=r"userName of ana@example\.com can't become"):
         w.users.update(ana.id, user_name="anna@example.com")
     w.users.delete(ana.id)

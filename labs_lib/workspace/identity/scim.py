@@ -32,6 +32,10 @@ Address = Annotated[
         strip_whitespace=True,
     ),
 ]
+# A person's name may hold an apostrophe.
+Person = Annotated[
+    str, StringConstraints(pattern=r"""^[^\x00-\x1f\x7f-\x9f"`\\]+$""", max_length=255, strip_whitespace=True)
+]
 Uuid = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)
 ]
@@ -48,8 +52,8 @@ class Value(Model):
 
 
 class Names(Model):
-    givenName: Text | None = None
-    familyName: Text | None = None
+    givenName: Person | None = None
+    familyName: Person | None = None
 
 
 class Common(Model):
@@ -64,6 +68,7 @@ class Common(Model):
 
 class User(Common):
     userName: Address
+    displayName: Person | None = None
     active: bool = True
     name: Names | None = None
     emails: list[Value] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+from databricks.sdk.service.jobs import ConditionTask, ConditionTaskOp, Task
 from playwright.sync_api import expect, sync_playwright
 from test_browser import SWITCHES, chromium
 
@@ -19,6 +20,20 @@ def test_people_look_at_a_workspace(workspace: Served) -> None:
         json={"Operations": [{"op": "replace", "path": "externalId", "value": "x"}]},
     )
     w.groups.create(display_name="analysts")
+    w.clusters.create(
+        cluster_name="etl", spark_version="16.4.x-scala2.12", node_type_id="m5.large", num_workers=1
+    )
+    job = w.jobs.create(
+        name="nightly",
+        tasks=[Task(task_key="a", condition_task=ConditionTask(ConditionTaskOp.EQUAL_TO, "1", "1"))],
+    )
+    assert job.job_id
+    w.jobs.run_now(job.job_id).result()
+    w.api_client.do(
+        "PATCH",
+        "/api/2.1/unity-catalog/permissions/catalog/main",
+        body={"changes": [{"principal": "analysts", "add": ["USE_CATALOG"]}]},
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=SWITCHES)
         page = browser.new_page()
@@ -31,6 +46,11 @@ def test_people_look_at_a_workspace(workspace: Served) -> None:
         expect(users).to_contain_text("<img src=x onerror=document.title=taken>")
         expect(page.get_by_role("region", name="Groups")).to_contain_text("analysts")
         expect(page.get_by_role("region", name="Groups")).to_contain_text("learner@example.com")
+        expect(page.get_by_role("region", name="Clusters")).to_contain_text("etl")
+        expect(page.get_by_role("region", name="Jobs")).to_contain_text("nightly")
+        expect(page.get_by_role("region", name="Runs")).to_contain_text("SUCCESS")
+        expect(page.get_by_role("region", name="Grants")).to_contain_text("analysts")
+        expect(page.get_by_role("region", name="Permissions")).to_contain_text(f"jobs/{job.job_id}")
         assert page.title() == "Local workspace"
         assert page.locator("img, form, script, button, input").count() == 0
         browser.close()

@@ -2,6 +2,7 @@
 
 from labs_lib.workspace.catalog import actions, routes, state, store
 from labs_lib.workspace.catalog.model import Object
+from labs_lib.workspace.catalog.overview import overview
 from labs_lib.workspace.context import Context
 
 SCHEMA = store.SCHEMA
@@ -20,4 +21,4 @@ def prepare(ctx: Context) -> None:
             )
 
 
-__all__ = ["ENDPOINTS", "SCHEMA", "actions", "export", "load", "prepare"]
+__all__ = ["ENDPOINTS", "SCHEMA", "actions", "export", "load", "overview", "prepare"]

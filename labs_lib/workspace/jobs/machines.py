@@ -12,7 +12,7 @@ from dataclasses import replace
 from labs_lib.workspace import compute, identity, permissions
 from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidState
+from labs_lib.workspace.errors import InvalidParameter, InvalidState
 from labs_lib.workspace.jobs.model import Settings
 
 
@@ -69,7 +69,10 @@ def release(ctx: Context, attempt: sqlite3.Row) -> None:
     """Use an attempt's cluster no longer; one that was created for it alone ends."""
     if attempt["cluster_id"] is None:
         return
-    cluster = compute.get(ctx, attempt["cluster_id"])
+    try:
+        cluster = compute.get(ctx, attempt["cluster_id"])
+    except InvalidParameter:  # it was deleted for good meanwhile
+        return
     if attempt["ready"] is not None:
         compute.detach(ctx, cluster.id)
     shared = ctx.db.execute("SELECT 1 FROM run_clusters WHERE cluster_id = ?", (cluster.id,)).fetchone()
@@ -79,6 +82,7 @@ def release(ctx: Context, attempt: sqlite3.Row) -> None:
 
 def release_run(ctx: Context, run_id: int) -> None:
     """End the clusters that a run's tasks shared."""
-    for row in ctx.db.execute("SELECT cluster_id FROM run_clusters WHERE run_id = ?", (run_id,)).fetchall():
+    query = "SELECT cluster_id FROM run_clusters JOIN clusters ON clusters.id = cluster_id WHERE run_id = ?"
+    for row in ctx.db.execute(query, (run_id,)).fetchall():
         compute.terminate(ctx, compute.get(ctx, row["cluster_id"]), compute.FINISHED)
     ctx.db.execute("DELETE FROM run_clusters WHERE run_id = ?", (run_id,))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -123,13 +125,22 @@ def _run(ctx: Context, run_id: int, level: str) -> sqlite3.Row:
     return row
 
 
+def _number(id: str) -> int:
+    return int(id) if id.isdecimal() and len(id) < 19 else -1
+
+
+def _declared(ctx: Context, id: str) -> bool:
+    return ctx.db.execute("SELECT 1 FROM jobs WHERE id = ?", (_number(id),)).fetchone() is not None
+
+
 def _exists(ctx: Context, id: str) -> bool:
-    number = int(id) if id.isdecimal() and len(id) < 19 else -1
-    query = "SELECT 1 FROM jobs WHERE id = ? UNION SELECT 1 FROM runs WHERE job_id = ?"
-    return ctx.db.execute(query, (number, number)).fetchone() is not None
+    """A one-time run's job is there for who may see the run, as is a deleted one's."""
+    if _declared(ctx, id):
+        return True
+    return ctx.db.execute("SELECT 1 FROM runs WHERE job_id = ?", (_number(id),)).fetchone() is not None
 
 
-permissions.register("jobs", LEVELS, _exists)
+permissions.register("jobs", LEVELS, _exists, declared=_declared)
 
 
 def _principal(ctx: Context, settings: Settings) -> str:
@@ -410,7 +421,13 @@ def _delete_run(ctx: Context, which: WhichRun) -> dict[str, Any]:
         raise InvalidState(
             f"Run {run['id']} is {run['life']}; an active run can't be deleted, cancel it first."
         )
+    folders = [
+        launching.folder_of(ctx.home, r["id"])
+        for r in ctx.db.execute("SELECT id FROM attempts WHERE run_id = ?", (run["id"],))
+    ]
     ctx.db.execute("DELETE FROM runs WHERE id = ?", (run["id"],))
+    for folder in folders:
+        ctx.after_commit(partial(shutil.rmtree, folder, ignore_errors=True))
     return {}
 
 

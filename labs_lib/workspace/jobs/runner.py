@@ -11,13 +11,14 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import IO, Any
 
-from labs_lib.errors import LabsError
+from labs_lib.errors import first_line
 from labs_lib.workspace.context import Context, Services
 from labs_lib.workspace.errors import NotFound, PermissionDenied, WorkspaceError
 from labs_lib.workspace.jobs import flow, launching
@@ -112,6 +113,13 @@ class Runner:
                     code = kinds.get(type(error), "INVALID_RUN_CONFIGURATION")
                     flow.end_attempt(ctx, attempt["id"], Result.FAILED, error.message, code)
                     continue
+                except (
+                    OSError,
+                    ValueError,
+                ) as error:  # the disk, or content that nobody foresaw: the others are to go on
+                    log.exception("the task %s could not be prepared", attempt["id"])
+                    _fault(ctx, attempt["id"], f"The task could not be prepared: {first_line(error)}")
+                    continue
                 ctx.db.execute(
                     "UPDATE attempts SET life = 'RUNNING', began = ? WHERE id = ?", (ctx.now, attempt["id"])
                 )
@@ -127,8 +135,8 @@ class Runner:
             if launch.spark:
                 environment = environment | {"SPARK_REMOTE": _spark()}
             self._start(launch, environment)
-        except (LabsError, OSError) as error:
-            problem = str(error)
+        except Exception as error:
+            problem = first_line(error)
         finally:
             with self._changed:
                 self._starting.discard(launch.attempt_id)
@@ -139,10 +147,15 @@ class Runner:
         if self._ended.is_set():
             return  # what is not kept now, the next start keeps
         self._services.settle()
-        with self._services.transaction() as ctx:
-            if problem:
-                flow.end_attempt(ctx, launch.attempt_id, Result.FAILED, problem, "CLUSTER_ERROR")
-            finish(ctx, launch.attempt_id, launch.folder, launch.timeout, launch.of_run)
+        try:
+            with self._services.transaction() as ctx:
+                if problem:
+                    flow.end_attempt(ctx, launch.attempt_id, Result.FAILED, problem, "CLUSTER_ERROR")
+                finish(ctx, launch.attempt_id, launch.folder, launch.timeout, launch.of_run)
+        except Exception as error:  # whatever it is, the run must not go on for ever
+            log.exception("the end of the task %s could not be kept", launch.attempt_id)
+            with self._services.transaction() as ctx:
+                _fault(ctx, launch.attempt_id, f"The task's end could not be kept: {first_line(error)}")
 
     def _start(self, launch: Launch, environment: dict[str, str]) -> None:
         """Start the keeper and wait for its end."""
@@ -176,6 +189,11 @@ class Runner:
                 self._close(launch.attempt_id)
 
 
+def _fault(ctx: Context, attempt_id: int, sentence: str) -> None:
+    """End an attempt for a fault of the workspace's own."""
+    flow.end_attempt(ctx, attempt_id, Result.FAILED, sentence, "INTERNAL_ERROR", life=Life.INTERNAL_ERROR)
+
+
 def _spark() -> str:
     """The address of the course's Spark server, which is started if it doesn't run. Raises LabsError."""
     from labs_lib import settings
@@ -197,8 +215,9 @@ def recover(services: Services) -> None:
 
 
 def finish(ctx: Context, attempt_id: int, folder: Path, timeout: float, of_run: bool) -> None:
-    """Keep what came of a process that has ended, by what it and its keeper left in its folder."""
+    """Keep what came of a process that has ended, by what it and its keeper left in its folder. The files that were laid out for it go."""
     launching.revoke(ctx, attempt_id)
+    shutil.rmtree(folder / "files", ignore_errors=True)
     attempt = ctx.db.execute("SELECT * FROM attempts WHERE id = ?", (attempt_id,)).fetchone()
     if attempt is None or attempt["life"] in FINAL:  # cancelled or deleted while it ran
         return

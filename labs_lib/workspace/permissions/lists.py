@@ -34,6 +34,9 @@ class ObjectType:
     exists: Callable[[Context, str], bool]
     parent: Callable[[Context, str], Reference | None]
     translate: dict[str, str]  # a level of the parent's, as a level here
+    declared: Callable[
+        [Context, str], bool
+    ]  # whether it is part of the exported state, and not of what happened
 
     @property
     def manage(self) -> str:
@@ -60,13 +63,14 @@ def register(
     exists: Callable[[Context, str], bool],
     parent: Callable[[Context, str], Reference | None] = lambda ctx, id: None,
     translate: dict[str, str] | None = None,
+    declared: Callable[[Context, str], bool] | None = None,
 ) -> None:
     """Make a type of object known, once, when its service is imported.
 
     `levels` go from the weakest to the strongest; `parent` names the object that an object lies in, whose levels count here too, by the same
-    names or as `translate` has them.
+    names or as `translate` has them. `declared` tells which objects belong to the exported state; all of them by default.
     """
-    _types[name] = ObjectType(name, tuple(levels), exists, parent, dict(translate or {}))
+    _types[name] = ObjectType(name, tuple(levels), exists, parent, dict(translate or {}), declared or exists)
 
 
 def type_named(name: str) -> ObjectType:

@@ -174,7 +174,7 @@ class State(Model):
 
 
 def export(ctx: Context) -> dict[str, Any]:
-    """All entries of all objects."""
+    """All entries of all objects that are declared: a run's own job, or a job's cluster, is history."""
     return {
         "grants": [
             {
@@ -184,6 +184,7 @@ def export(ctx: Context) -> dict[str, Any]:
                 "permission_level": row["level"],
             }
             for row in _rows(ctx)
+            if lists.type_named(row["object_type"]).declared(ctx, row["object_id"])
         ]
     }
 

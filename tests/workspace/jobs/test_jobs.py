@@ -365,7 +365,17 @@ def test_jobs_travel_as_state(workspace: Served) -> None:
     ).job_id
     state = {"jobs": workspace.http.get("/api/labs/state").json()["jobs"]}
     w.jobs.create(name="more", tasks=[condition()])
-    running_on = w.jobs.submit(tasks=[busy(w, 9999)]).run_id
+    spec = ClusterSpec(
+        spark_version=w.clusters.select_spark_version(),
+        node_type_id=w.clusters.select_node_type(),
+        num_workers=1,
+    )
+    running_on = w.jobs.submit(tasks=[busy(w, 9999, new_cluster=spec)]).run_id
+    workspace.advance(60)
+    running(w, running_on)
+    answer = workspace.http.put("/api/labs/state", json=workspace.http.get("/api/labs/state").json())
+    assert answer.status_code == 200, answer.text  # runs and their clusters are history, and no grant of theirs is in the way
+    assert len(list(w.jobs.list())) == 2 and w.jobs.get_run(running_on).state.result_state is RunResultState.CANCELED
     assert workspace.http.put("/api/labs/state", json=state).status_code == 200
     assert [job.settings.name for job in w.jobs.list()] == ["nightly"] and w.jobs.get(
         job_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from databricks.sdk.service.jobs import (
 )
 from databricks.sdk.service.workspace import ImportFormat
 
+from labs_lib.workspace.jobs import runner
 from labs_lib.workspace.tasks import keep
 from tests.workspace.conftest import Served
 from tests.workspace.jobs.conftest import finished, python, results, task, until
@@ -180,6 +182,11 @@ def test_a_cancel_ends_the_process_and_all_that_it_started(workspace: Served) ->
     assert run.status.termination_details.code is TerminationCodeCode.USER_CANCELED
     until(lambda: not processes(workspace), "the end of the processes")
     w.jobs.cancel_run(run_id)  # of a run that has ended: nothing
+    folder = workspace.home / "runs" / str(task(run, "long").run_id)
+    until(lambda: not (folder / "files").exists(), "the end of what was laid out")
+    assert (folder / "log").read_text() == "began\n"
+    w.jobs.delete_run(run_id)
+    until(lambda: not folder.exists(), "the end of the folder")
 
 
 def test_one_task_is_cancelled_and_the_clean_up_runs(workspace: Served) -> None:
@@ -280,6 +287,33 @@ def test_output_is_kept_within_bounds_and_the_error_with_it(workspace: Served) -
     assert output.logs_truncated and len(output.logs) == 5 * 2**20
     assert output.error == "RuntimeError: at the end" and "at the end" in output.error_trace
     assert (workspace.home / "runs" / str(run.tasks[0].run_id) / "log").stat().st_size < 6 * 2**20
+
+
+def test_a_fault_of_the_workspaces_own_ends_the_run_and_the_next_is_run(
+    workspace: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = workspace.client()
+    task_of = python(w, "t", "print(1)")
+    for name, fault in (("finish", RuntimeError("planted")), ("_read", RuntimeError("planted"))):
+        with monkeypatch.context() as patched:
+            patched.setattr(runner, name, _raising(fault))
+            run = finished(w, w.jobs.submit(tasks=[task_of]).run_id)
+        assert (
+            run.state.life_cycle_state is RunLifeCycleState.INTERNAL_ERROR
+            and "planted" in run.state.state_message
+        )
+    with monkeypatch.context() as patched:
+        patched.setattr(runner.launching, "launch", _raising(OSError(28, "No space left on device")))
+        run = finished(w, w.jobs.submit(tasks=[task_of]).run_id)
+    assert "could not be prepared" in run.state.state_message and "No space left" in run.state.state_message
+    assert finished(w, w.jobs.submit(tasks=[task_of]).run_id).state.result_state is RunResultState.SUCCESS
+
+
+def _raising(error: Exception) -> Callable[..., None]:
+    def call(*_: object) -> None:
+        raise error
+
+    return call
 
 
 def test_a_task_that_is_killed_fails_and_says_so(workspace: Served) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from databricks.sdk.service.jobs import NotebookTask, PipelineTask, Task, TaskDependency
+from databricks.sdk.service.jobs import NotebookTask, PipelineTask, SqlTask, SqlTaskFile, Task, TaskDependency
 from databricks.sdk.service.pipelines import FileLibrary, PipelineLibrary
 from databricks.sdk.service.workspace import ImportFormat
 
@@ -53,3 +53,29 @@ def test_a_notebook_a_pipeline_and_a_plain_file(workspace: Served) -> None:
     assert "COMPLETED" in told["pipeline"].logs
     assert told["plain"].logs == "False\n"
     assert task(run, "notebook").start_time >= task(run, "pipeline").end_time
+
+
+def test_a_sql_file_goes_through_the_door_as_its_principal(workspace: Served) -> None:
+    w = workspace.client()
+    w.workspace.upload(
+        "/Shared/q.sql",
+        b"SELECT 1 AS one; -- ; no end\nSELECT :day AS day, ';' AS mark",
+        format=ImportFormat.AUTO,
+    )
+    w.workspace.upload("/Shared/bad.sql", b"SELECT * FROM no_such_table", format=ImportFormat.AUTO)
+    warehouse = next(iter(w.warehouses.list())).id
+    tasks = [
+        Task(
+            name,
+            sql_task=SqlTask(
+                warehouse_id=str(warehouse),
+                file=SqlTaskFile(f"/Shared/{name}.sql"),
+                parameters={"day": "monday"} if name == "q" else None,
+            ),
+        )
+        for name in ("q", "bad")
+    ]
+    run = finished(w, w.jobs.submit(tasks=tasks).run_id)
+    told = {t.task_key: w.jobs.get_run_output(t.run_id) for t in run.tasks or []}
+    assert results(run) == {"q": "SUCCESS", "bad": "FAILED"}, [(key, each.logs) for key, each in told.items()]
+    assert told["q"].logs == "1\nmonday\t;\n" and "no_such_table" in told["bad"].error

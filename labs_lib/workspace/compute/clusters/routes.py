@@ -265,6 +265,10 @@ permissions.register(
     OBJECT,
     ["CAN_ATTACH_TO", "CAN_RESTART", "CAN_MANAGE"],
     lambda ctx, id: ctx.db.execute("SELECT 1 FROM clusters WHERE id = ?", (id,)).fetchone() is not None,
+    declared=lambda ctx, id: (
+        ctx.db.execute("SELECT 1 FROM clusters WHERE id = ? AND source != 'JOB'", (id,)).fetchone()
+        is not None
+    ),
 )
 
 PATH = "/api/2.1/clusters"

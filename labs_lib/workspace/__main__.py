@@ -29,9 +29,8 @@ def main(folder: Path, port: int, token: str) -> None:
     service = Service(pid, keeper.created(pid), port, token, str(folder), time.strftime("%Y-%m-%d %H:%M:%S"))
     workspace.address = service.address
     server = serving.server(workspace)
-    keeper.write_privately(
-        folder / keeper.STATE, asdict(service)
-    )  # before the port answers, which says that it is there
+    # Before the port answers, which says that it is there.
+    keeper.write_privately(folder / keeper.STATE, asdict(service))
     listening = serving.listening(port)
     threading.Thread(
         target=end_when_idle,
@@ -44,8 +43,17 @@ def main(folder: Path, port: int, token: str) -> None:
 def end_when_idle(
     folder: Path, workspace: Workspace, server: uvicorn.Server, service: Service, limit: float
 ) -> None:
-    """Let the server end, and say so in the folder, once nobody has asked anything of it and no service was at work for `limit` seconds."""
-    if keeper.watch(service, limit, workspace.was_used) == "idle":
+    """Let the server end, and say so in the folder, once nobody has asked anything of it and no service was at work for `limit` seconds.
+
+    It ends without a word when the folder names another, or is gone: then nobody finds it any more.
+    """
+
+    def in_use() -> bool:
+        if keeper.recorded(folder, Service) != service:
+            server.should_exit = True
+        return workspace.was_used()
+
+    if keeper.watch(service, limit, in_use) == "idle":
         with keeper.locked(folder, PATIENCE):
             if keeper.recorded(folder, Service) == service:
                 keeper.note_stopped(folder, "idle")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,6 +146,20 @@ def test_it_stops_when_nobody_uses_it_and_is_there_again_at_the_next_call(lab_fo
         assert served.server.should_exit
     assert keeper.why_stopped(folder) == "idle" and not (folder / keeper.STATE).exists()
     assert w.current_user.me().user_name == "learner@example.com"
+
+
+def test_a_service_whose_folder_was_deleted_ends(lab_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "LOOK_EVERY", 0.05)
+    folder = client.folder_of(lab_folder)
+    for served in serve(folder):
+        port = int(served.address.rpartition(":")[2])
+        here = process.Service(
+            os.getpid(), keeper.created(os.getpid()), port, served.token, str(folder), "now"
+        )
+        shutil.rmtree(folder)
+        end_when_idle(folder, served.inside, served.server, here, 600)
+        assert served.server.should_exit and not folder.exists()
+    assert client.workspace(lab_folder).current_user.me().user_name == "learner@example.com"
 
 
 def test_labs_knows_the_workspaces(lab_folder: Path) -> None:

@@ -27,7 +27,7 @@ QUERIES = words_of(
     Project Filter Aggregate Join Sort GlobalLimit LocalLimit Offset Distinct Union Except Intersect SubqueryAlias Generate
     WithWindowDefinition UnresolvedWith Pivot Unpivot LateralJoin LocalRelation OneRowRelation Sample UnresolvedHint
     RepartitionByExpression RebalancePartitions UnresolvedSubqueryColumnAliases UnresolvedTableValuedFunction UnresolvedTVFAliases
-    UnresolvedInlineTable UnresolvedHaving UnresolvedRelation RelationTimeTravel
+    UnresolvedInlineTable UnresolvedHaving UnresolvedQualify UnresolvedRelation RelationTimeTravel
     """
 )
 # What else the parser makes of queries and of the statements in ROOTS.
@@ -149,12 +149,11 @@ def check_analysed(plan: Node, allowed: Mapping[str, frozenset[str]], target: st
     in it; `target` is the table that the statement changes, which may stand where it is changed. This does not trust the rewriting:
     whatever way a table came in by, it is seen here.
     """
+    view = _check_leaf(plan, "", allowed)
     for name, value in plan.fields.items():
         is_target = plan.name not in QUERIES and name in ("table", "target", "child", "name")
         inside = {**allowed, "": allowed[""] | {target}} if target and is_target else allowed
-        _check_leaves(value, "", inside)
-    if plan.name in QUERIES or not plan.fields:
-        _check_leaf(plan, "", allowed)
+        _check_leaves(value, view, inside)
 
 
 # Leaves of an analysed plan that hold no table: values in the statement itself, and what a command says of its own doing.

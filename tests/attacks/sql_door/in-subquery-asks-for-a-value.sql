@@ -1,1 +1,1 @@
-SELECT s FROM (SELECT 777000 + explode(sequence(0, 200)) AS s) WHERE s IN (SELECT salary FROM emp)
+SELECT s FROM (SELECT 777000 + id AS s FROM range(0, 200)) WHERE s IN (SELECT salary FROM emp)

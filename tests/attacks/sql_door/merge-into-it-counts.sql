@@ -1,1 +1,1 @@
-MERGE INTO emp t USING (VALUES (777000 + 123)) s(v) ON t.salary = s.v WHEN MATCHED THEN UPDATE SET name = 'found'
+MERGE INTO emp t USING (SELECT 777000 + 123 AS v) s ON t.salary = s.v WHEN MATCHED THEN UPDATE SET name = 'found'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -65,9 +66,12 @@ class Company:
             self.warehouse,
             catalog="hr",
             schema=schema,
-            wait_timeout="50s",
+            wait_timeout="20s",
             parameters=parameters or None,
         )
+        while found.status and found.status.state in (StatementState.PENDING, StatementState.RUNNING):
+            time.sleep(0.2)
+            found = api.get_statement(str(found.statement_id))
         assert found.status and found.status.state in (StatementState.SUCCEEDED, StatementState.FAILED), found
         return found
 

@@ -7,7 +7,7 @@ pool cost the cloud's price and no DBU, so they are rows of their own and not am
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def usage_rows(
     spells: Iterable[Spell], since: int, until: int, workspace_id: str = ""
 ) -> Iterator[dict[str, Any]]:
     """A row for each cluster, hour and node type between two moments; quantities have eighteen digits, so that parts add up to the whole."""
-    for spell, begun, ended in _cut(spells, since, until, HOUR):
+    for spell, begun, ended in _hours(spells, since, until):
         photon, job = spell.engine == "PHOTON", spell.source == "JOB"
         product = "JOBS" if job else "ALL_PURPOSE"
         for node_type, count in Counter([spell.driver] + [spell.worker] * spell.workers).items():
@@ -90,20 +90,35 @@ def node_rows(
     spells: Iterable[Spell], since: int, until: int, workspace_id: str = ""
 ) -> Iterator[dict[str, Any]]:
     """A row for each machine and minute. There is no machine to measure: `cpu_user_percent` is the share of the minute in which work was attached."""
-    for spell, begun, ended in _cut(spells, since, until, MINUTE):
-        busy = sum(max(min(end, ended) - max(start, begun), 0) for start, end in spell.busy)
-        for number in range(spell.workers + 1):
-            yield {
+    for spell in spells:
+        end = until if spell.until is None else min(spell.until, until)
+        machines = [
+            {
                 "account_id": workspace_id,
                 "workspace_id": workspace_id,
                 "cluster_id": spell.cluster_id,
                 "instance_id": f"i-{uuid.uuid5(_IDS, f'{spell.cluster_id} {number}').hex[:17]}",
-                "start_time": _moment(begun),
-                "end_time": _moment(ended),
                 "driver": number == 0,
-                "cpu_user_percent": min(100.0 * busy / (ended - begun), 100.0),
                 "node_type": spell.worker if number else spell.driver,
             }
+            for number in range(spell.workers + 1)
+        ]
+        busy = deque(sorted(spell.busy))  # times that don't overlap: those that are over are left behind
+        for begun, ended in _steps(max(spell.since, since), end, MINUTE):
+            while busy and busy[0][1] <= begun:
+                busy.popleft()
+            used = 0
+            for start, stop in busy:
+                if start >= ended:
+                    break
+                used += min(stop, ended) - max(start, begun)
+            minute = {
+                "start_time": _moment(begun),
+                "end_time": _moment(ended),
+                "cpu_user_percent": 100.0 * used / (ended - begun),
+            }
+            for machine in machines:
+                yield {**machine, **minute}
 
 
 def idle_rows(
@@ -126,10 +141,10 @@ def idle_rows(
         }
 
 
-def _cut(spells: Iterable[Spell], since: int, until: int, step: int) -> Iterator[tuple[Spell, int, int]]:
+def _hours(spells: Iterable[Spell], since: int, until: int) -> Iterator[tuple[Spell, int, int]]:
     for spell in spells:
         end = until if spell.until is None else min(spell.until, until)
-        for begun, ended in _steps(max(spell.since, since), end, step):
+        for begun, ended in _steps(max(spell.since, since), end, HOUR):
             yield spell, begun, ended
 
 

@@ -74,6 +74,13 @@ def test_a_machine_has_a_row_a_minute_with_the_share_that_was_used() -> None:
     assert len({row["instance_id"] for row in rows}) == 2
 
 
+def test_times_of_work_count_in_each_minute_that_they_touch() -> None:
+    busy = ((START + 90_000, START + 210_000), (START + 215_000, START + 216_500))
+    spell = Spell("c", START, START + 5 * MINUTE, "m5.large", "m5.large", 0, "ana@example.com", busy=busy)
+    rows = list(node_rows([spell], START, START + HOUR))
+    assert [row["cpu_user_percent"] for row in rows] == [0.0, 50.0, 100.0, 52.5, 0.0]
+
+
 def test_idle_machines_are_counted_by_pool_and_hour() -> None:
     spells = [("p", "m5.large", START + 30 * MINUTE, None), ("p", "m5.large", START, START + 15 * MINUTE)]
     rows = list(idle_rows(spells, START, START + 90 * MINUTE))

@@ -318,6 +318,8 @@ def test_a_run_keeps_its_cluster_and_a_jobs_cluster_is_its_own(workspace: Served
     assert state(workspace, id) == State.RUNNING
     with workspace.transaction() as ctx:
         compute.detach(ctx, id)
+        used = [row["cpu_user_percent"] for row in compute.nodes(ctx, ctx.now - 45 * MINUTE * 1000, ctx.now)]
+    assert (min(used), max(used)) == (0.0, 100.0)
     workspace.advance(11 * MINUTE)
     assert state(workspace, id) == State.TERMINATED
     with workspace.transaction() as ctx:

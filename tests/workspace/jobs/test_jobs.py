@@ -374,8 +374,13 @@ def test_jobs_travel_as_state(workspace: Served) -> None:
     workspace.advance(60)
     running(w, running_on)
     answer = workspace.http.put("/api/labs/state", json=workspace.http.get("/api/labs/state").json())
-    assert answer.status_code == 200, answer.text  # runs and their clusters are history, and no grant of theirs is in the way
-    assert len(list(w.jobs.list())) == 2 and w.jobs.get_run(running_on).state.result_state is RunResultState.CANCELED
+    assert answer.status_code == 200, (
+        answer.text
+    )  # runs and their clusters are history, and no grant of theirs is in the way
+    assert (
+        len(list(w.jobs.list())) == 2
+        and w.jobs.get_run(running_on).state.result_state is RunResultState.CANCELED
+    )
     assert workspace.http.put("/api/labs/state", json=state).status_code == 200
     assert [job.settings.name for job in w.jobs.list()] == ["nightly"] and w.jobs.get(
         job_id

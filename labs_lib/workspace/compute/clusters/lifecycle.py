@@ -261,7 +261,8 @@ def spells(ctx: Context, since: int, until: int) -> list[Spell]:
     found = []
     for row in rows.fetchall():
         busy = ctx.db.execute(
-            "SELECT since, until FROM cluster_busy WHERE cluster_id = ?", (row["cluster_id"],)
+            "SELECT since, until FROM cluster_busy WHERE cluster_id = ? AND since < ? AND (until IS NULL OR until > ?)",
+            (row["cluster_id"], until, since),
         )
         times = tuple((start, until if end is None else end) for start, end in busy)
         found.append(

@@ -162,18 +162,21 @@ def test_a_group_in_a_group_gives_its_members_and_no_circle_is_made(workspace: S
     assert as_ben.users.create(user_name="eve@example.com").id, "ben is an admin by way of two groups"
 
 
-def test_a_workspace_keeps_its_groups_and_an_admin(workspace: Served) -> None:
+def test_a_workspace_keeps_its_groups_and_the_learner_as_admin(workspace: Served) -> None:
     w = workspace.client()
     admins, users = (
         next(iter(w.groups.list(filter=f'displayName eq "{name}"'))) for name in ("admins", "users")
     )
     me = w.current_user.me()
+    ana = w.users.create(user_name="ana@example.com")
+    w.groups.update(admins.id or "", display_name="admins", members=[value(ana.id), value(me.id)])
     for refused in (
         lambda: w.groups.delete(admins.id or ""),
         lambda: w.groups.update(admins.id or "", display_name="nobody"),
         lambda: w.groups.update(admins.id or "", display_name="admins", members=[]),
         lambda: w.users.delete(me.id or ""),
         lambda: w.users.update(me.id or "", user_name="learner@example.com", active=False),
+        lambda: w.groups.update(admins.id or "", display_name="admins", members=[value(ana.id)]),
         lambda: w.groups.patch(
             users.id or "", operations=[Patch(op=PatchOp.REMOVE, path="members")], schemas=SCHEMA
         ),

@@ -3,7 +3,6 @@
 from labs_lib.workspace.identity import principals, scim, tokens
 from labs_lib.workspace.identity.principals import (
     LEARNER,
-    application_id_of,
     entitled,
     groups_of,
     id_of,
@@ -20,7 +19,6 @@ __all__ = [
     "LEARNER",
     "SCHEMA",
     "adopt",
-    "application_id_of",
     "as_user",
     "caller_of",
     "entitled",

@@ -88,7 +88,6 @@ def remove(db: sqlite3.Connection, found: Principal) -> None:
     if found.kind == "Group" and found.name in (ADMINS, EVERYBODY):
         raise InvalidParameter(f"The group {found.name!r} belongs to the workspace and can't be deleted.")
     db.execute("DELETE FROM principals WHERE id = ?", (found.id,))
-    require_an_admin(db)
 
 
 def get(db: sqlite3.Connection, kind: Kind, id: str) -> Principal:
@@ -137,7 +136,7 @@ def groups_above(db: sqlite3.Connection, id: str) -> list[Principal]:
 
 
 def set_members(db: sqlite3.Connection, group: Principal, ids: list[str]) -> None:
-    """Have exactly these in a group. Raises InvalidParameter for ids of nobody, for circles, and if no admin were left."""
+    """Have exactly these in a group. Raises InvalidParameter for ids of nobody and for circles."""
     if group.name == EVERYBODY:
         raise InvalidParameter(f"Everybody is in the group {EVERYBODY!r}; its members can't be set.")
     above = {group.id, *(each.id for each in groups_above(db, group.id))}
@@ -155,14 +154,15 @@ def set_members(db: sqlite3.Connection, group: Principal, ids: list[str]) -> Non
             raise InvalidParameter(f"The group {row['name']!r} can't be in another group.")
     db.execute("DELETE FROM members WHERE group_id = ?", (group.id,))
     db.executemany("INSERT INTO members VALUES (?, ?)", [(group.id, id) for id in dict.fromkeys(ids)])
-    require_an_admin(db)
 
 
-def require_an_admin(db: sqlite3.Connection) -> None:
-    """Raise InvalidParameter if no active user is left in `admins`: nobody could mend that."""
-    admins = find(db, "Group", ADMINS)
-    if admins and not any(row["kind"] == "User" and row["active"] for row in db.execute(BELOW, (admins.id,))):
-        raise InvalidParameter(f"The group {ADMINS!r} has to keep at least one active user.")
+def require_the_learner(db: sqlite3.Connection) -> None:
+    """Raise InvalidParameter unless the learner is an active admin: notebooks use that token, and nobody could mend what locks it out."""
+    learner = find(db, "User", LEARNER)
+    if learner is None or not learner.active or ADMINS not in all_groups(db, learner):
+        raise InvalidParameter(
+            f"{LEARNER}, whose token your notebooks use, has to stay an active user in the group {ADMINS!r}."
+        )
 
 
 def require_admin(ctx: Context, what: str) -> None:
@@ -193,14 +193,6 @@ def id_of(ctx: Context, kind: Kind, name: str) -> str:
     if found is None:
         raise NotFound(f"There is no {WORDS[kind]} {name!r}.")
     return found.id
-
-
-def application_id_of(ctx: Context, display_name: str) -> str | None:
-    """The application id of the service principal that is shown under that name."""
-    shown = [
-        each for each in every(ctx.db, "ServicePrincipal") if each.body.get("displayName") == display_name
-    ]
-    return shown[0].name if shown else None
 
 
 def members(ctx: Context, group: str) -> frozenset[str]:

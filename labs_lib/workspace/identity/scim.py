@@ -172,7 +172,6 @@ def write(ctx: Context, found: Principal, wanted: Common) -> None:
     principals.save(ctx.db, found)
     if members is not None and found.name != principals.EVERYBODY:
         principals.set_members(ctx.db, found, [each["value"] for each in members])
-    principals.require_an_admin(ctx.db)
 
 
 def _create(kind: Kind, ctx: Context, wanted: Common) -> dict[str, Any]:
@@ -252,20 +251,28 @@ def _of(kind: Kind) -> tuple[Endpoint, ...]:
     def bound(handle: Callable[..., Any]) -> Callable[..., Any]:
         return partial(handle, kind)
 
+    def changing(handle: Callable[..., Any]) -> Callable[..., Any]:
+        def handled(ctx: Context, wanted: Any) -> Any:
+            answer = handle(kind, ctx, wanted)
+            principals.require_the_learner(ctx.db)
+            return answer
+
+        return handled
+
     path, word = f"{BASE}/{kind}s", AUDIT[kind]
     return (
         Endpoint("GET", path, bound(_list), Listing),
         Endpoint(
             "POST",
             path,
-            bound(_create),
+            changing(_create),
             MODELS[kind],
             ("accounts", f"add{word}" if kind != "Group" else "createGroup"),
         ),
         Endpoint("GET", f"{path}/{{id}}", bound(_get), One),
-        Endpoint("PUT", f"{path}/{{id}}", bound(_replace), MODELS[kind], ("accounts", f"update{word}")),
-        Endpoint("PATCH", f"{path}/{{id}}", bound(_patch), Patching, ("accounts", f"update{word}")),
-        Endpoint("DELETE", f"{path}/{{id}}", bound(_delete), Which, ("accounts", f"remove{word}")),
+        Endpoint("PUT", f"{path}/{{id}}", changing(_replace), MODELS[kind], ("accounts", f"update{word}")),
+        Endpoint("PATCH", f"{path}/{{id}}", changing(_patch), Patching, ("accounts", f"update{word}")),
+        Endpoint("DELETE", f"{path}/{{id}}", changing(_delete), Which, ("accounts", f"remove{word}")),
     )
 
 

@@ -103,6 +103,7 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
             scim.write(
                 ctx, principals.get(ctx.db, kind, known[getattr(each, scim.NAMES[kind]).lower()]), each
             )
+    principals.require_the_learner(ctx.db)
 
 
 def _own_id(ctx: Context, kind: Kind, name: str) -> str:

@@ -15,7 +15,7 @@ from benchmarks.ground import Ground
 from labs_lib.workspace import identity, serving
 from labs_lib.workspace.core import Workspace
 from labs_lib.workspace.sql import statements
-from labs_lib.workspace.sql.door import Statement
+from labs_lib.workspace.sql.model import Statement
 
 ROUNDS = 30
 TABLES = (

@@ -115,7 +115,8 @@ def missing(securable: Securable, privilege: str, who: Who, grants: Grants) -> t
     """
     if privilege == MANAGE:
         return None if source(securable, MANAGE, who, grants) else (MANAGE, securable)
-    for container in reversed([*securable.lineage][1:]):
+    inside = privilege.startswith("CREATE_")  # what is made lies in the securable, so that is on the way too
+    for container in reversed([*securable.lineage][not inside :]):
         use = USE.get(container.kind)
         if use and not source(container, use, who, grants):
             return use, container

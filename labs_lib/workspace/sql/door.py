@@ -8,7 +8,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,44 +19,18 @@ from labs_lib.workspace.catalog import actions, store
 from labs_lib.workspace.catalog.columns import type_text
 from labs_lib.workspace.catalog.model import Catalog, Column, Object, full_name
 from labs_lib.workspace.catalog.privileges import MANAGE, Who
-from labs_lib.workspace.context import Caller, Context, Request, Services
+from labs_lib.workspace.context import Context, Request, Services
 from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, PermissionDenied
 from labs_lib.workspace.identity import principals
 from labs_lib.workspace.sql import governance, grammar, guard, information
-from labs_lib.workspace.sql.jvm import Failed, Jvm, Result
+from labs_lib.workspace.sql.jvm import Jvm, Result
+from labs_lib.workspace.sql.model import MAX_TEXT, Answer, Failed, Statement
 from labs_lib.workspace.sql.plan import Node, node
-from labs_lib.workspace.sql.rewrite import Parameter, Rewriter, Scope, resolved
+from labs_lib.workspace.sql.rewrite import Rewriter, Scope, resolved
 
-MAX_TEXT = 200_000  # characters of a statement
 MAX_PARSES = 2000  # texts of views and functions whose plans are kept
 
 _INTERNAL = re.compile(r"(?:`?spark_catalog`?\.)?`?([tu]_[0-9a-z_]+)`?\.`?(\w+)`?")
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What is asked for, by whom."""
-
-    id: str
-    text: str
-    caller: Caller
-    catalog: str
-    schema: str
-    parameters: tuple[Parameter, ...] = ()
-    limit: int = 100_000
-    request: Request = field(default_factory=Request)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Columns as name and type text, rows of strings, and whether there were more."""
-
-    columns: tuple[tuple[str, str], ...] = ()
-    rows: list[list[str | None]] = field(default_factory=list)
-    truncated: bool = False
-    kind: str = "OTHER"
-    reads: frozenset[str] = frozenset()
-    writes: str | None = None
 
 
 @dataclass(frozen=True)

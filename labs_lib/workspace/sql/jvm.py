@@ -22,6 +22,7 @@ from typing import Any
 
 from labs_lib import settings
 from labs_lib.errors import LabsError
+from labs_lib.workspace.sql.model import Failed
 
 HEAP = "768m"  # beside the course's server with its three gigabytes
 GATEWAY = "org.apache.spark.api.python.PythonGatewayServer"
@@ -34,15 +35,6 @@ CONF = {
     "spark.sql.variable.substitute": "false",
     "spark.sql.runSQLOnFiles": "false",
 }  # fmt: skip
-
-
-class Failed(LabsError):
-    """What Spark said to a statement: `error_class` and its sentence. `running`: it was running already, so the sentence may hold values."""
-
-    def __init__(self, sentence: str, error_class: str = "", running: bool = False) -> None:
-        super().__init__(sentence)
-        self.error_class = error_class
-        self.running = running
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from labs_lib.workspace.catalog.model import Catalog, Object, Policy
 from labs_lib.workspace.catalog.privileges import Who
 from labs_lib.workspace.errors import InvalidParameter, NotFound, PermissionDenied
 from labs_lib.workspace.sql import guard
+from labs_lib.workspace.sql.model import Parameter
 from labs_lib.workspace.sql.plan import Node, name_end, quoted
 
 # A limit that cuts nothing, and that no condition of the caller's is moved below: else one that raises an error could be asked of rows
@@ -32,15 +33,6 @@ class Scope:
     catalog: str
     schema: str
     hidden: bool = False
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A value for a marker in the statement."""
-
-    name: str
-    value: str | None
-    type: str
 
 
 class Rewriter:

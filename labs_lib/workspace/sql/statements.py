@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Waited
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -29,9 +29,10 @@ from labs_lib.workspace.errors import (
     WorkspaceError,
 )
 from labs_lib.workspace.sql import warehouses
-from labs_lib.workspace.sql.door import MAX_TEXT, Answer, Door, Statement
-from labs_lib.workspace.sql.jvm import Failed
-from labs_lib.workspace.sql.rewrite import Parameter
+from labs_lib.workspace.sql.model import MAX_TEXT, Answer, Failed, Parameter, Statement
+
+if TYPE_CHECKING:
+    from labs_lib.workspace.sql.door import Door
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS statements (
@@ -95,11 +96,22 @@ class Runner:
     """What runs statements, a few at once, and keeps the last results."""
 
     def __init__(self, home: Path) -> None:
-        self.door = Door(home)
+        self._home = home
+        self._door: Door | None = None
         self._pool = ThreadPoolExecutor(AT_ONCE, "sql")
         self._lock = threading.Lock()
         self._futures: dict[str, Future[None]] = {}
         self._results: OrderedDict[str, Answer] = OrderedDict()
+
+    @property
+    def door(self) -> Door:
+        """The door, which is imported with the first statement: a workspace that is asked for none starts without it."""
+        with self._lock:
+            if self._door is None:
+                from labs_lib.workspace.sql.door import Door
+
+                self._door = Door(self._home)
+            return self._door
 
     @property
     def waiting(self) -> int:
@@ -122,7 +134,8 @@ class Runner:
 
     def stop(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self.door.stop()
+        if self._door:
+            self._door.stop()
         self._pool.shutdown(wait=True)
 
     def _run(self, services: Services, statement: Statement) -> None:

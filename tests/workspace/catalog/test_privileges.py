@@ -41,6 +41,9 @@ GRANTS = frozenset(
     CATALOG hr mia USE_CATALOG
     SCHEMA hr.people mia USE_SCHEMA
     TABLE hr.people.emp mia ALL_PRIVILEGES
+    CATALOG hr nell USE_CATALOG
+    SCHEMA hr.people nell CREATE_TABLE
+    CATALOG hr olli CREATE_SCHEMA
     """.strip().splitlines()
 )
 
@@ -72,6 +75,8 @@ jo            .      .      .       .    .     .   .      .       .      .      
 kim           .      .      .       +    .     +   .      .       .      .      .
 lea           .      .      .       .    .     .   .      +       .      .      .
 mia           +      +      .       .    .     +   .      .       .      .      +
+nell          .      .      .       .    .     .   .      .       .      .      .
+olli          .      .      .       .    .     .   .      .       .      .      .
 ana           .      .      .       .    .     .   .      .       +      .      +
 ana+use       +      +      +       +    .     +   .      .       +      .      +
 carl          .      .      .       .    +     +   .      .       +      .      +

@@ -19,6 +19,7 @@ from databricks.sdk.service.sql import (
 
 from workspace.sql.conftest import ANA, BEN, EVE, PLANTED, Company
 
+pytestmark = pytest.mark.xdist_group("sql_door")  # one JVM for all that try the door
 HONEST = (Path(__file__).parent / "honest.sql").read_text().splitlines()
 
 

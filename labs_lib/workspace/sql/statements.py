@@ -47,7 +47,9 @@ CREATE TABLE IF NOT EXISTS lineage (
 API = "/api/2.0/sql/statements"
 AT_ONCE = 2
 WAITING = 1000  # statements that wait for their turn
-KEPT = 100  # results
+KEPT = 1000  # results
+KEPT_ROWS = 1_000_000  # of all results together
+CROWD = 16  # answers that wait for a statement, each of which holds a thread
 CHUNK = 10_000  # rows of a chunk
 MAX_BYTES = 25 * 2**20  # of an inline result
 MAX_ROWS = 200_000
@@ -117,6 +119,10 @@ class Runner:
     def waiting(self) -> int:
         return len(self._futures)
 
+    @property
+    def _rows(self) -> int:
+        return sum(len(answer.rows) for answer in self._results.values())
+
     def submit(self, services: Services, statement: Statement) -> Future[None]:
         future = self._pool.submit(self._run, services, statement)
         with self._lock:
@@ -155,7 +161,7 @@ class Runner:
             )
         with self._lock:
             self._results[statement.id] = answer
-            while len(self._results) > KEPT:
+            while len(self._results) > KEPT or (len(self._results) > 1 and self._rows > KEPT_ROWS):
                 self._results.popitem(last=False)
         with services.transaction(statement.caller) as ctx:
             _end(ctx, statement, answer, error, round((time.monotonic() - began) * 1000))
@@ -196,8 +202,10 @@ def _submit(ctx: Context, asked: Asked) -> Later:
 
     def finish() -> Mapping[str, Any]:
         future = running.submit(services, statement)
+        # In a crowd a statement that goes on anyway is asked for again rather than waited for: others want to be answered too.
+        patient = asked.on_wait_timeout == "CANCEL" or running.waiting <= CROWD
         try:
-            future.result(wait)
+            future.result(wait if patient else 0)
         except Waited:
             if wait and asked.on_wait_timeout == "CANCEL":
                 with services.transaction() as later:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from databricks.sdk.service.catalog import Privilege
@@ -112,3 +113,20 @@ def test_statements_are_in_history_audit_log_and_not_half_done(workspace: Served
         ("GRANT SELECT, NONSENSE ON CATALOG hr TO `ben@example.com`", "FAILED"),
         ("CREATE CATALOG hr", "FINISHED"),
     ]
+
+
+def test_a_crowd_of_statements_is_answered_and_all_are_done(workspace: Served, ask: Ask) -> None:
+    """Two hundred at once: each is answered, those that were not waited for are asked for again, and none is lost."""
+    rows(ask("CREATE CATALOG hr"))
+    api = workspace.client().statement_execution
+    warehouse = str(next(iter(workspace.client().warehouses.list())).id)
+
+    def one(number: int) -> str:
+        found = api.execute_statement(f"CREATE SCHEMA hr.s{number}", warehouse, wait_timeout="5s")
+        while found.status and found.status.state in (StatementState.PENDING, StatementState.RUNNING):
+            found = api.get_statement(str(found.statement_id))
+        return str(found.status and found.status.state)
+
+    with ThreadPoolExecutor(50) as pool:
+        assert {*pool.map(one, range(200))} == {"StatementState.SUCCEEDED"}
+    assert len([*workspace.client().schemas.list("hr")]) == 201

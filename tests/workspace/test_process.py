@@ -157,7 +157,7 @@ def test_a_service_whose_folder_was_deleted_ends(lab_folder: Path, monkeypatch: 
             os.getpid(), keeper.created(os.getpid()), port, served.token, str(folder), "now"
         )
         shutil.rmtree(folder)
-        end_when_idle(folder, served.inside, served.server, here, 600)
+        end_when_idle(folder, served.inside, served.server, here, 20)
         assert served.server.should_exit and not folder.exists()
     assert client.workspace(lab_folder).current_user.me().user_name == "learner@example.com"
 

@@ -144,7 +144,8 @@ def test_a_run_whose_service_was_killed_says_so_and_can_be_repaired(service: Ser
     gate = service.home / "gate"
     code = f"import pathlib, time\nprint('began', flush=True)\nwhile not pathlib.Path({str(gate)!r}).exists():\n    time.sleep(0.05)"
     run_id = w.jobs.submit(tasks=[python(w, "t", code), python(w, "after", "print(1)", after=["t"])]).run_id
-    (process,) = until(lambda: marked(service.home), "the task's process")
+    until(lambda: any(log.read_text() for log in service.home.glob("runs/*/log")), "what the task prints")
+    (process,) = marked(service.home)
     service.kill()
     until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the task's end")
     w = service.start()

@@ -65,7 +65,8 @@ def test_the_task_ends_with_whoever_holds_the_keepers_input(tmp_path: Path) -> N
 
 def test_the_task_ends_with_its_keeper(tmp_path: Path) -> None:
     keeper, mark = start(tmp_path, "import time; print('began'); time.sleep(600)")
-    (pid,) = until(lambda: list(keep._marked(mark)), "the start")
+    until(lambda: (tmp_path / "log").exists() and (tmp_path / "log").read_text(), "the start")
+    (pid,) = keep._marked(mark)
     keeper.kill()
     keeper.wait()
     until(

@@ -174,7 +174,8 @@ def test_a_cancel_ends_the_process_and_all_that_it_started(workspace: Served) ->
         python(w, "clean", "", after=["long"], run_if=RunIf.ALL_DONE),
     ]
     run_id = w.jobs.submit(tasks=tasks).run_id
-    until(lambda: len(processes(workspace)) >= 2, "the task's two processes")
+    until(lambda: any(log.read_text() for log in workspace.home.glob("runs/*/log")), "what the task prints")
+    assert len(processes(workspace)) == 2
     run = w.jobs.cancel_run(run_id).result()
     assert run.state.result_state is RunResultState.CANCELED and run.state.user_cancelled_or_timedout
     assert "learner@example.com" in run.state.state_message

@@ -6,9 +6,9 @@ An answer is a file `tests/wrong_answers/<module>/<steps that it fails>-<what is
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -81,7 +81,8 @@ class Rehearsal:
         self._solutions: dict[str, str] = {}
         self._expected: dict[str, dict[str, str]] = {}
         self._names: dict[str, Any] = {"__name__": "__main__"}
-        self._conf: dict[str, dict[str, str]] = {}  # the session's settings as each answer met them
+        self._fresh: dict[str, str] | None = None  # the session's settings before any lesson
+        self._conf: dict[str, dict[str, str]] = {}  # and as each answer met them
         for cell in parse(paths.source_file(root, module.name).read_text(encoding="utf-8")):
             role = role_of(cell)
             other = role.kind in ("check", "demo") or (role.kind == "answer" and role.step not in self._steps)
@@ -91,6 +92,8 @@ class Rehearsal:
                 self._solutions[role.step] = cell.source
                 self._conf[role.step] = changed_conf(self._names["lab"].spark)
             exec(compile(cell.source, role.step or "lesson", "exec"), self._names)
+            if self._fresh is None and "lab" in self._names:
+                self._fresh = changed_conf(self._names["lab"].spark)
             if role.kind == "parameters":
                 self._names["SEED"] = seed
             if role.kind == "answer":
@@ -110,7 +113,7 @@ class Rehearsal:
     def verdicts(self, answer: Answer) -> list[Verdict]:
         """Verdicts on the step that the answer takes the place of, and on the steps that build on it with their own solutions."""
         code = answer.path.read_text(encoding="utf-8")
-        self._restore_settings(answer.step)
+        self._restore_settings(self._conf[answer.step])
         lab, names, verdicts = self._names["lab"], dict(self._names), []
         if answer.step in LAID_ANEW:
             exec(LAID_ANEW[answer.step], names)
@@ -124,12 +127,13 @@ class Rehearsal:
                 verdicts.append(judge(step, evidence, self._expected[step.id]))
         return verdicts
 
-    def _restore_settings(self, step_id: str) -> None:
-        conf, now, wanted = (
-            self._names["lab"].spark.conf,
-            changed_conf(self._names["lab"].spark),
-            self._conf[step_id],
-        )
+    def close(self) -> None:
+        """Leave the session's settings as they were before: the next rehearsal in this process is on the same session."""
+        if self._fresh is not None:
+            self._restore_settings(self._fresh)
+
+    def _restore_settings(self, wanted: dict[str, str]) -> None:
+        conf, now = self._names["lab"].spark.conf, changed_conf(self._names["lab"].spark)
         for name in now.keys() - wanted.keys():
             conf.unset(name)
         for name in (name for name, value in wanted.items() if now.get(name) != value):
@@ -143,14 +147,15 @@ def _as_cell(step: Step, text: str) -> str:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def rehearsal(root: Path, exercise: Exercise, seed: int) -> Iterator[Rehearsal]:
     """A rehearsal in a workspace of its own and in the scale at which the exercise is proved; both end with the block."""
     before = {name: os.environ.get(name) for name in ("LABS_WORKSPACE", "LABS_SCALE")}
     with fresh_workspace() as workspace:
         os.environ |= {"LABS_WORKSPACE": str(workspace), "LABS_SCALE": str(scale_of(exercise))}
         try:
-            yield Rehearsal(root, exercise, seed)
+            with contextlib.closing(Rehearsal(root, exercise, seed)) as opened:
+                yield opened
         finally:
             for name, value in before.items():
                 if value is None:

@@ -124,7 +124,7 @@ def test_random_kills(service: Service) -> None:
             )
             w = service.start()
             # A run that began anew may end between two looks.
-            until(lambda: not marked(service.home) or active(w), "no process without a run")
+            until(lambda w=w: not marked(service.home) or active(w), "no process without a run")
     until(lambda: not active(w), "the end of all runs")
     runs = {run.run_id: run for run in w.jobs.list_runs(expand_tasks=True)}
     assert answered <= runs.keys()

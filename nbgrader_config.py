@@ -9,7 +9,7 @@ import nbgrader.apps.autogradeapp
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.preprocessors import Execute
 
-from grader.classroom.autograde import AutogradeAccepted, JudgeSubmission
+from grader.classroom.autograde import AutogradeAccepted, JudgeSubmission, RestoreMetadata
 from grader.course.preprocessors import CleanMetadata, GradeByVerdict
 
 # nbgrader's loader defines it; traitlets' function of that name is another one, whose settings are lost.
@@ -37,6 +37,7 @@ c.ExecutePreprocessor.startup_timeout = 120
 nbgrader.apps.autogradeapp.Autograde = nbgrader.apps.api.Autograde = AutogradeAccepted
 
 c.GenerateAssignment.preprocessors = [CleanMetadata, *GenerateAssignment.preprocessors.default()]
+c.Autograde.sanitize_preprocessors = [RestoreMetadata, *Autograde.sanitize_preprocessors.default()]
 c.JudgeSubmission.root = str(root)
 _steps = Autograde.autograde_preprocessors.default()
 _place = _steps.index(Execute)

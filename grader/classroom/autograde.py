@@ -1,4 +1,4 @@
-"""The grader's place in nbgrader's autograde: what it reads, and the preprocessor that stands in place of Execute."""
+"""The grader's place in nbgrader's autograde: what it reads, and two preprocessors, which nbgrader_config.py puts in their places."""
 
 from __future__ import annotations
 
@@ -74,6 +74,37 @@ class AutogradeAccepted(Autograde):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=SAWarning, module=r"nbgrader\.")
             super().start()
+
+
+class RestoreMetadata(NbGraderPreprocessor):
+    """First in autograde's sanitizing: what a cell says it is comes from the gradebook, not from the submission.
+
+    nbgrader stops at a cell that claims to be another kind, and with it the whole submission. Here a cell whose id the
+    assignment does not know, or that comes twice, is an ordinary cell; it can't be a check cell or bring points.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        """Give each known cell the assignment's own metadata and strip it from all others."""
+        names = resources["nbgrader"]
+        with Gradebook(names["db_url"]) as gradebook:
+            notebook = gradebook.find_notebook(names["notebook"], names["assignment"])
+            points = {cell.name: cell.max_score for cell in notebook.grade_cells}
+            solutions = {cell.name for cell in notebook.solution_cells}
+            known = {
+                cell.name: {
+                    **{"schema_version": 3, "grade_id": cell.name, "task": False, "locked": cell.locked},
+                    **{"grade": cell.name in points, "solution": cell.name in solutions},
+                    **({"points": points[cell.name]} if cell.name in points else {}),
+                }
+                for cell in notebook.source_cells
+            }
+        # Of cells with the same id the last one counts, as in nbgrader's own DeduplicateIds.
+        for cell in reversed(nb.cells):
+            grading = cell.metadata.pop("nbgrader", None)
+            name = grading.get("grade_id") if isinstance(grading, dict) else None
+            if isinstance(name, str) and name in known:
+                cell.metadata["nbgrader"] = NotebookNode(known.pop(name))
+        return nb, resources
 
 
 class JudgeSubmission(NbGraderPreprocessor):

@@ -369,8 +369,7 @@ def _following(step: Step, evidence: Evidence, given: Evidence, court: Court, ta
     following = [
         answer
         for answer in step.answers
-        if answer.follows
-        and not (answer.kind == "dataframe" and evidence.answers[answer.name].get("refused"))
+        if answer.follows and not (answer.kind == "dataframe" and _is_refused(evidence.answers[answer.name]))
     ]
     if not following or evidence.problems:
         return evidence

@@ -16,7 +16,7 @@ import uvicorn
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 
-from labs_lib.workspace import serving
+from labs_lib.workspace import process, serving
 from labs_lib.workspace.context import Context
 from labs_lib.workspace.core import Workspace
 
@@ -103,3 +103,14 @@ def serve(home: Path) -> Iterator[Served]:
 def workspace(tmp_path: Path) -> Iterator[Served]:
     """A new workspace."""
     yield from serve(tmp_path / "workspace")
+
+
+@pytest.fixture
+def lab_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A lab's folder, in a LABS_HOME of its own, whose workspaces are stopped at the end."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
+    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    yield tmp_path / "lab O'Brien é"
+    process.stop_all()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,17 +21,6 @@ from labs_lib.workspace.__main__ import end_when_idle
 from workspace.conftest import client_of, serve
 
 COMMAND = [sys.executable, "-m", "labs_lib.cli"]
-
-
-@pytest.fixture
-def lab_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A lab's folder, in a LABS_HOME of its own, whose workspaces are stopped at the end."""
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
-    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    yield tmp_path / "lab O'Brien é"
-    process.stop_all()
 
 
 def labs(command: str) -> subprocess.CompletedProcess[str]:

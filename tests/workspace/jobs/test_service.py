@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from databricks.sdk.service.jobs import CronSchedule
 
-from labs_lib.workspace import client, identity, process, serving
+from labs_lib.workspace import client, identity, serving
 from labs_lib.workspace.core import Workspace
 from labs_lib.workspace.endpoints import validated
 from labs_lib.workspace.jobs import routes, runner
 from tests.workspace.jobs.conftest import finished, python, until
-
-
-@pytest.fixture
-def lab_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A lab's folder whose workspace is a process of its own, which is stopped at the end."""
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("LABS_HOME", str(tmp_path / "home"))
-    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    yield tmp_path / "lab O'Brien é"
-    process.stop_all()
 
 
 def test_a_notebook_simulates_a_day(lab_folder: Path) -> None:

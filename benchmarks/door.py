@@ -13,7 +13,7 @@ from rich.console import Console
 from benchmarks.figures import Figure, Result
 from benchmarks.ground import Ground
 from labs_lib.workspace import identity, serving
-from labs_lib.workspace.core import Workspace
+from labs_lib.workspace.ground.core import Workspace
 from labs_lib.workspace.sql import statements
 from labs_lib.workspace.sql.model import Statement
 

@@ -15,7 +15,7 @@ from labs_lib import settings
 from labs_lib.engine import keeper
 from labs_lib.errors import LabsError
 from labs_lib.workspace import serving
-from labs_lib.workspace.core import Workspace
+from labs_lib.workspace.ground.core import Workspace
 from labs_lib.workspace.process import PATIENCE, Service
 
 

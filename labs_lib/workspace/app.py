@@ -20,9 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from labs_lib.workspace import (
-    audit,
     catalog,
-    clock,
     compute,
     files,
     identity,
@@ -35,10 +33,11 @@ from labs_lib.workspace import (
     state,
     system,
 )
-from labs_lib.workspace.context import Caller, Request
-from labs_lib.workspace.core import Workspace
-from labs_lib.workspace.endpoints import Answer, Endpoint, Later, validated
-from labs_lib.workspace.errors import (
+from labs_lib.workspace.ground import audit, clock
+from labs_lib.workspace.ground.context import Caller, Request
+from labs_lib.workspace.ground.core import Workspace
+from labs_lib.workspace.ground.endpoints import Answer, Endpoint, Later, validated
+from labs_lib.workspace.ground.errors import (
     InvalidParameter,
     MalformedRequest,
     NoSuchEndpoint,

@@ -24,10 +24,11 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field
 
 from labs_lib.errors import first_line
-from labs_lib.workspace import identity, paging, store, vault
-from labs_lib.workspace.context import Context, Services
-from labs_lib.workspace.endpoints import Endpoint, Model, Name, Text, validated
-from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, NotFound
+from labs_lib.workspace import identity
+from labs_lib.workspace.ground import paging, store, vault
+from labs_lib.workspace.ground.context import Context, Services
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Name, Text, validated
+from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, NotFound
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS destinations (

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, StringConstraints
 
-from labs_lib.workspace import identity, vault
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model, validated
-from labs_lib.workspace.errors import (
+from labs_lib.workspace import identity
+from labs_lib.workspace.ground import vault
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.ground.errors import (
     AlreadyExists,
     InvalidParameter,
     MalformedRequest,

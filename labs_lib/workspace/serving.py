@@ -8,7 +8,7 @@ from pathlib import Path
 import uvicorn
 
 from labs_lib.workspace import app, identity
-from labs_lib.workspace.core import Workspace
+from labs_lib.workspace.ground.core import Workspace
 
 
 def opened(home: Path, token: str) -> Workspace:

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import ConfigDict
 
 from labs_lib.workspace import identity
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 SCHEMA = ""
 MAX_STATE = 8 * 2**20  # bytes

@@ -17,8 +17,8 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
 
 from labs_lib.workspace import process, serving
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.core import Workspace
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.core import Workspace
 
 
 class Served:

@@ -13,9 +13,10 @@ import httpx
 import pytest
 from databricks.sdk.errors import DatabricksError, InternalError, NotFound, Unauthenticated
 
-from labs_lib.workspace import app, store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model
+from labs_lib.workspace import app
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
 from workspace.conftest import Served, client_of, serve
 
 USERS = "/api/2.0/preview/scim/v2/Users"

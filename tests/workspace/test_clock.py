@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from labs_lib.workspace import app, store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.core import Workspace
-from labs_lib.workspace.endpoints import Endpoint, Model
+from labs_lib.workspace import app
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.core import Workspace
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
 from workspace.conftest import Served, serve
 
 CLOCK = "/api/labs/clock"

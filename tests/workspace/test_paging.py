@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from labs_lib.workspace import paging
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.core import Workspace
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground import paging
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.core import Workspace
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 DAY = 24 * 60 * 60 * 1000
 

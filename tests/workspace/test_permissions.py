@@ -9,9 +9,10 @@ import pytest
 from databricks.sdk.errors import InvalidParameterValue, NotFound, PermissionDenied
 from databricks.sdk.service.iam import AccessControlRequest, ComplexValue, PermissionLevel
 
-from labs_lib.workspace import app, permissions, store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model
+from labs_lib.workspace import app, permissions
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
 from workspace.conftest import Served, serve
 
 LEVELS = ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")

@@ -11,7 +11,7 @@ from databricks.sdk.errors import PermissionDenied
 from databricks.sdk.service.catalog import PermissionsChange, Privilege
 from deltalake import DeltaTable
 
-from labs_lib.workspace import system
+from labs_lib.workspace.system import tables as system
 from workspace.conftest import Served, serve
 
 BEN = "ben@example.com"

@@ -3,7 +3,7 @@
 from labs_lib.workspace.catalog import actions, routes, state, store
 from labs_lib.workspace.catalog.model import Object
 from labs_lib.workspace.catalog.overview import overview
-from labs_lib.workspace.context import Context
+from labs_lib.workspace.ground.context import Context
 
 SCHEMA = store.SCHEMA
 ENDPOINTS = routes.ENDPOINTS

@@ -23,8 +23,8 @@ from labs_lib.workspace.catalog.model import (
     shown,
 )
 from labs_lib.workspace.catalog.privileges import ALL, EVERYBODY, GRANTABLE, MANAGE, Grant, Who
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import (
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import (
     AlreadyExists,
     InvalidParameter,
     InvalidState,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labs_lib.workspace.catalog.privileges import MANAGE, Grant, Securable, Who, missing, sees
-from labs_lib.workspace.errors import InvalidParameter, NotFound, PermissionDenied
+from labs_lib.workspace.ground.errors import InvalidParameter, NotFound, PermissionDenied
 
 KINDS = ("CATALOG", "SCHEMA", "TABLE", "FUNCTION", "VOLUME")
 _DEPTH = {"METASTORE": 0, "CATALOG": 1, "SCHEMA": 2, "TABLE": 3, "FUNCTION": 3, "VOLUME": 3}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.overview import Table
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.overview import Table
 
 
 def overview(ctx: Context) -> Iterator[Table]:

@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic import Field
 
-from labs_lib.workspace import store as workspace_store
 from labs_lib.workspace.catalog import actions, store
 from labs_lib.workspace.catalog.columns import columns_of, type_name, type_text
 from labs_lib.workspace.catalog.model import METASTORE, Catalog, Column, Object
 from labs_lib.workspace.catalog.privileges import MANAGE
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model
-from labs_lib.workspace.errors import InvalidParameter, PermissionDenied
-from labs_lib.workspace.paging import page
+from labs_lib.workspace.ground import store as workspace_store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
+from labs_lib.workspace.ground.errors import InvalidParameter, PermissionDenied
+from labs_lib.workspace.ground.paging import page
 
 API = "/api/2.1/unity-catalog"
 PAGE = 1000

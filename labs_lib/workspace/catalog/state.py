@@ -12,9 +12,9 @@ from labs_lib.workspace.catalog import actions, store
 from labs_lib.workspace.catalog.columns import columns_of
 from labs_lib.workspace.catalog.model import KINDS, METASTORE, Catalog, Column, Object, Policy, Tag, full_name
 from labs_lib.workspace.catalog.privileges import GRANTABLE, Grant
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Model, validated
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Model, validated
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 TYPE = r"^[A-Za-z_]+(\s*[<(][\w\s,:<>()]*[>)])?$"  # a type of SQL's and nothing behind it
 SYSTEM = "system"  # the catalog that is nobody's to declare

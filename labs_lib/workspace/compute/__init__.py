@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from labs_lib.workspace import store
 from labs_lib.workspace.compute import billing
 from labs_lib.workspace.compute.clusters import compliance, lifecycle
 from labs_lib.workspace.compute.clusters import routes as cluster_routes
@@ -19,7 +18,8 @@ from labs_lib.workspace.compute.overview import overview
 from labs_lib.workspace.compute.policies import routes as policy_routes
 from labs_lib.workspace.compute.pools import routes as pool_routes
 from labs_lib.workspace.compute.state import export, load
-from labs_lib.workspace.context import Context
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
 
 __all__ = [
     "ENDPOINTS",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labs_lib.workspace import store
 from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.compute.policies import routes as policies
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.overview import Table, moment
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.overview import Table, moment
 
 
 def overview(ctx: Context) -> Iterator[Table]:

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from labs_lib.workspace import identity, permissions, store
+from labs_lib.workspace import identity, permissions
 from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.compute.policies import routes as policies
 from labs_lib.workspace.compute.pools import routes as pools
 from labs_lib.workspace.compute.specification import ClusterSpec, problems
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Model, validated
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Model, validated
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 Owner = Annotated[str, Field(min_length=1, max_length=255)]
 

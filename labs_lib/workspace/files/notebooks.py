@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 _MARKS = {"PYTHON": "#", "R": "#", "SQL": "--", "SCALA": "//"}
 _KERNELS = {"PYTHON": "python", "R": "r", "SQL": "sql", "SCALA": "scala"}

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
-from labs_lib.workspace import identity, permissions, store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model, validated
-from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, NotFound
+from labs_lib.workspace import identity, permissions
 from labs_lib.workspace.files import rules
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, NotFound
 from labs_lib.workspace.permissions import lists
 
 SCHEMA = """

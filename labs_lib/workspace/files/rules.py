@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from labs_lib.workspace.errors import InvalidParameter, WorkspaceError
 from labs_lib.workspace.files import notebooks
+from labs_lib.workspace.ground.errors import InvalidParameter, WorkspaceError
 
 Language = Literal["PYTHON", "SQL", "SCALA", "R"]
 EXTENSIONS: dict[str, Language] = {".py": "PYTHON", ".sql": "SQL", ".scala": "SCALA", ".r": "R"}

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, field_validator
 
-from labs_lib.workspace.endpoints import Model
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.endpoints import Model
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 LISTS = frozenset({"members", "entitlements", "roles", "emails", "groups"})
 SELECTED = re.compile(r"""^(\w+)\[value eq ["']([^"']*)["']\]$""")

@@ -7,9 +7,9 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from labs_lib.workspace import store
-from labs_lib.workspace.context import Caller, Context
-from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, NotFound, PermissionDenied
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Caller, Context
+from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, NotFound, PermissionDenied
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS principals (

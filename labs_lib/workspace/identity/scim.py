@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model, Name, Text, validated
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Name, Text, validated
+from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.identity import principals
 from labs_lib.workspace.identity.patch import Operation, patched, selecting
 from labs_lib.workspace.identity.principals import Kind, Principal

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from labs_lib.workspace import store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Model, validated
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Model, validated
+from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.identity import principals, scim
 from labs_lib.workspace.identity.principals import Kind
 

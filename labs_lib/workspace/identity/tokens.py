@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from labs_lib.workspace import store
-from labs_lib.workspace.context import Caller, Context
-from labs_lib.workspace.endpoints import Endpoint, Model, Text
-from labs_lib.workspace.errors import InvalidParameter, NotFound, PermissionDenied, QuotaExceeded
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Caller, Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Text
+from labs_lib.workspace.ground.errors import InvalidParameter, NotFound, PermissionDenied, QuotaExceeded
 from labs_lib.workspace.identity import principals
 
 SCHEMA = """

@@ -7,9 +7,9 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from labs_lib.workspace import store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidParameter, WorkspaceError
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import InvalidParameter, WorkspaceError
 from labs_lib.workspace.jobs import machines, messages, quartz, references, rules
 from labs_lib.workspace.jobs.model import Settings
 from labs_lib.workspace.jobs.rules import FINAL, Life, Result, State

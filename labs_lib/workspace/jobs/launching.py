@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from labs_lib.workspace import files, identity, store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidParameter, PermissionDenied
+from labs_lib.workspace import files, identity
 from labs_lib.workspace.files import notebooks, rules
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import InvalidParameter, PermissionDenied
 from labs_lib.workspace.identity import tokens
 from labs_lib.workspace.jobs import flow, pipelines, references
 from labs_lib.workspace.tasks.clock import FOLDER

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from labs_lib.workspace import compute, identity, permissions
 from labs_lib.workspace.compute.clusters import lifecycle
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidParameter, InvalidState
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import InvalidParameter, InvalidState
 from labs_lib.workspace.jobs.model import Settings
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from labs_lib.workspace import notify, store
-from labs_lib.workspace.context import Context
+from labs_lib.workspace import notify
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.jobs import rules
 from labs_lib.workspace.jobs.model import Notified, Settings, Task
 

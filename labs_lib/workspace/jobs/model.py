@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from labs_lib.workspace import compute, notify
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Model, Text
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Model, Text
+from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.jobs import quartz, references
 from labs_lib.workspace.jobs.rules import Dependency, Spec, check_graph
 

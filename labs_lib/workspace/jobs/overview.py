@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.overview import Table, moment
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.overview import Table, moment
 
 JOBS = """
 SELECT id, json_extract(settings, '$.name') AS name, run_as, next_fire FROM jobs ORDER BY id

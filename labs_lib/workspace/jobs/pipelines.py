@@ -13,11 +13,12 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from labs_lib.workspace import files, permissions, store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model, Text
-from labs_lib.workspace.errors import InvalidParameter, NotFound
+from labs_lib.workspace import files, permissions
 from labs_lib.workspace.files import rules
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Text
+from labs_lib.workspace.ground.errors import InvalidParameter, NotFound
 
 KIND = "pipeline"
 LEVELS = ("CAN_VIEW", "CAN_RUN", "CAN_MANAGE", "IS_OWNER")

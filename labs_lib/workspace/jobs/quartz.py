@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterBadDateError, CroniterError, croniter
 
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _DAY = r"(?:[1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 _REFERENCE = re.compile(r"\{\{\s*([\w.\-]+)\s*\}\}")
 _KNOWN = re.compile(

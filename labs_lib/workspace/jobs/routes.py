@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from labs_lib.workspace import identity, paging, permissions, store
-from labs_lib.workspace.context import Context, Services
-from labs_lib.workspace.endpoints import Endpoint, Model, validated
-from labs_lib.workspace.errors import InvalidParameter, InvalidState, NotFound, PermissionDenied
+from labs_lib.workspace import identity, permissions
+from labs_lib.workspace.ground import paging, store
+from labs_lib.workspace.ground.context import Context, Services
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.ground.errors import InvalidParameter, InvalidState, NotFound, PermissionDenied
 from labs_lib.workspace.jobs import flow, launching, model, pipelines, rules, runner, shown, simulate
 from labs_lib.workspace.jobs.model import Settings
 from labs_lib.workspace.jobs.rules import FINAL, Life, Result

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from labs_lib.errors import first_line
-from labs_lib.workspace.context import Context, Services
-from labs_lib.workspace.errors import NotFound, PermissionDenied, WorkspaceError
+from labs_lib.workspace.ground.context import Context, Services
+from labs_lib.workspace.ground.errors import NotFound, PermissionDenied, WorkspaceError
 from labs_lib.workspace.jobs import flow, launching
 from labs_lib.workspace.jobs.launching import Launch
 from labs_lib.workspace.jobs.rules import FINAL, Life, Result

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from labs_lib.workspace.context import Context
+from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.jobs import flow
 from labs_lib.workspace.jobs.model import Task
 from labs_lib.workspace.jobs.rules import FINAL, Life, Result

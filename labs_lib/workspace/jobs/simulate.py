@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from labs_lib.workspace import clock, identity
-from labs_lib.workspace.context import Context, Services
-from labs_lib.workspace.endpoints import Endpoint, Later, Model
+from labs_lib.workspace import identity
+from labs_lib.workspace.ground import clock
+from labs_lib.workspace.ground.context import Context, Services
+from labs_lib.workspace.ground.endpoints import Endpoint, Later, Model
 from labs_lib.workspace.jobs import flow
 
 PATIENCE = 15.0  # seconds of real time

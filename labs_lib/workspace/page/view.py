@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from labs_lib.workspace import identity
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model
-from labs_lib.workspace.errors import WorkspaceError
-from labs_lib.workspace.overview import Table
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
+from labs_lib.workspace.ground.errors import WorkspaceError
+from labs_lib.workspace.ground.overview import Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from labs_lib.workspace import identity
-from labs_lib.workspace.context import Caller, Context
-from labs_lib.workspace.errors import InvalidParameter, NotFound, PermissionDenied
+from labs_lib.workspace.ground.context import Caller, Context
+from labs_lib.workspace.ground.errors import InvalidParameter, NotFound, PermissionDenied
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS grants (

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ConfigDict, model_validator
 
 from labs_lib.workspace import identity
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model, validated
-from labs_lib.workspace.errors import InvalidParameter
-from labs_lib.workspace.overview import Table
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.ground.errors import InvalidParameter
+from labs_lib.workspace.ground.overview import Table
 from labs_lib.workspace.permissions import lists
 from labs_lib.workspace.permissions.lists import OWNER, Grant
 

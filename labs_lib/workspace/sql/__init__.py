@@ -1,6 +1,6 @@
 """SQL under an identity: the only way to tables that a caller's grants, filters and masks stand before."""
 
-from labs_lib.workspace.context import Context, Services
+from labs_lib.workspace.ground.context import Context, Services
 from labs_lib.workspace.sql import statements, warehouses
 
 SCHEMA = statements.SCHEMA

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from labs_lib.engine.sql import literal
-from labs_lib.workspace import audit
 from labs_lib.workspace.catalog import actions, store
 from labs_lib.workspace.catalog.columns import type_text
 from labs_lib.workspace.catalog.model import Catalog, Column, Object, full_name
 from labs_lib.workspace.catalog.privileges import MANAGE, Who
-from labs_lib.workspace.context import Context, Request, Services
-from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, PermissionDenied
+from labs_lib.workspace.ground import audit
+from labs_lib.workspace.ground.context import Context, Request, Services
+from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, PermissionDenied
 from labs_lib.workspace.identity import principals
 from labs_lib.workspace.sql import governance, grammar, guard, information
 from labs_lib.workspace.sql.jvm import Jvm, Result

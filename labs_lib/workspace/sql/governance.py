@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from labs_lib.workspace import audit
 from labs_lib.workspace.catalog import actions, routes, store
 from labs_lib.workspace.catalog.columns import columns_of
 from labs_lib.workspace.catalog.model import METASTORE, Catalog, shown
 from labs_lib.workspace.catalog.privileges import Who
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import AlreadyExists, NotFound, PermissionDenied
+from labs_lib.workspace.ground import audit
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import AlreadyExists, NotFound, PermissionDenied
 from labs_lib.workspace.sql.grammar import Command
 from labs_lib.workspace.sql.rewrite import Scope, resolved
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from labs_lib.vetting.sql import CLIENT_FUNCTIONS, FUNCTIONS, OPERATORS, words_of
-from labs_lib.workspace.errors import InvalidParameter, PermissionDenied
+from labs_lib.workspace.ground.errors import InvalidParameter, PermissionDenied
 from labs_lib.workspace.sql.plan import Node
 
 Root = Literal["query", "change", "table", "alter", "view", "function"]

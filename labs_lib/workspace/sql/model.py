@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from labs_lib.errors import LabsError
-from labs_lib.workspace.context import Caller, Request
+from labs_lib.workspace.ground.context import Caller, Request
 
 MAX_TEXT = 200_000  # characters of a statement
 

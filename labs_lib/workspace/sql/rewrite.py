@@ -12,7 +12,7 @@ from labs_lib.engine.sql import literal
 from labs_lib.workspace.catalog.columns import columns_of
 from labs_lib.workspace.catalog.model import Catalog, Object, Policy
 from labs_lib.workspace.catalog.privileges import Who
-from labs_lib.workspace.errors import InvalidParameter, NotFound, PermissionDenied
+from labs_lib.workspace.ground.errors import InvalidParameter, NotFound, PermissionDenied
 from labs_lib.workspace.sql import guard
 from labs_lib.workspace.sql.model import Parameter
 from labs_lib.workspace.sql.plan import Node, name_end, quoted

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from labs_lib.errors import LabsError
-from labs_lib.workspace import audit, paging
 from labs_lib.workspace.catalog.columns import type_name
-from labs_lib.workspace.context import Context, Services
-from labs_lib.workspace.endpoints import Endpoint, Later, Model
-from labs_lib.workspace.errors import (
+from labs_lib.workspace.ground import audit, paging
+from labs_lib.workspace.ground.context import Context, Services
+from labs_lib.workspace.ground.endpoints import Endpoint, Later, Model
+from labs_lib.workspace.ground.errors import (
     InvalidParameter,
     NotFound,
     PermissionDenied,

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from labs_lib.workspace import identity, permissions, store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model, Name, validated
-from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, NotFound
+from labs_lib.workspace import identity, permissions
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Name, validated
+from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, NotFound
 from labs_lib.workspace.permissions.lists import put
 
 KIND = "warehouse"

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.jobs import rules
 from labs_lib.workspace.jobs.rules import FINAL, GOOD, Dependency, Life, Result, Spec, State
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.jobs import quartz
 
 

@@ -9,8 +9,8 @@ import pytest
 from databricks.sdk.service.jobs import CronSchedule
 
 from labs_lib.workspace import client, identity, serving
-from labs_lib.workspace.core import Workspace
-from labs_lib.workspace.endpoints import validated
+from labs_lib.workspace.ground.core import Workspace
+from labs_lib.workspace.ground.endpoints import validated
 from labs_lib.workspace.jobs import routes, runner
 from tests.workspace.jobs.conftest import finished, python, until
 

@@ -6,7 +6,7 @@ import pytest
 
 from labs_lib.workspace.catalog.model import Catalog, Column, Object, Policy
 from labs_lib.workspace.catalog.privileges import Grant, Who
-from labs_lib.workspace.errors import InvalidParameter, NotFound, PermissionDenied
+from labs_lib.workspace.ground.errors import InvalidParameter, NotFound, PermissionDenied
 from labs_lib.workspace.sql import guard
 from labs_lib.workspace.sql.plan import Node, name_end, node
 from labs_lib.workspace.sql.rewrite import Rewriter, Scope, resolved

@@ -10,8 +10,8 @@ from labs_lib.workspace.compute.policies import routes as policies
 from labs_lib.workspace.compute.policies.rules import apply_defaults, check
 from labs_lib.workspace.compute.pools import routes as pools
 from labs_lib.workspace.compute.specification import Spec, problems
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidParameter, PermissionDenied, QuotaExceeded
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import InvalidParameter, PermissionDenied, QuotaExceeded
 
 
 def admit(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from labs_lib.workspace import paging, permissions
+from labs_lib.workspace import permissions
 from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.compute.clusters.lifecycle import OBJECT, Cluster
 from labs_lib.workspace.compute.clusters.routes import Which, change
@@ -15,9 +15,10 @@ from labs_lib.workspace.compute.policies import routes as policies
 from labs_lib.workspace.compute.policies.attributes import flatten
 from labs_lib.workspace.compute.policies.rules import Violation, check, comply
 from labs_lib.workspace.compute.pools import routes as pools
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model
-from labs_lib.workspace.errors import InvalidParameter, NotFound
+from labs_lib.workspace.ground import paging
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
+from labs_lib.workspace.ground.errors import InvalidParameter, NotFound
 
 
 class Enforced(Which):

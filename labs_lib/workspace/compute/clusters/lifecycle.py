@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from labs_lib.workspace import permissions, store
+from labs_lib.workspace import permissions
 from labs_lib.workspace.compute.billing import MINUTE, Spell
 from labs_lib.workspace.compute.clusters.admission import admit, require_place
 from labs_lib.workspace.compute.pools import routes as pools
 from labs_lib.workspace.compute.pools.capacity import LIVE
 from labs_lib.workspace.compute.specification import machines, workers
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidParameter, InvalidState
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import InvalidParameter, InvalidState
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS clusters (

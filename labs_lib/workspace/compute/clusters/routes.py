@@ -7,16 +7,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from labs_lib.workspace import identity, paging, permissions
+from labs_lib.workspace import identity, permissions
 from labs_lib.workspace.compute.catalogue import NODE_TYPES, SPARK_VERSIONS
 from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.compute.clusters.admission import admit
 from labs_lib.workspace.compute.clusters.lifecycle import OBJECT, Cluster
 from labs_lib.workspace.compute.pools import routes as pools
 from labs_lib.workspace.compute.specification import Autoscale, ClusterSpec, Count, machines
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model
-from labs_lib.workspace.errors import InvalidParameter, InvalidState
+from labs_lib.workspace.ground import paging
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
+from labs_lib.workspace.ground.errors import InvalidParameter, InvalidState
 
 DAYS_LISTED = 30 * 24 * 60 * 60 * 1000
 ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from labs_lib.workspace import identity, permissions, store
+from labs_lib.workspace import identity, permissions
 from labs_lib.workspace.compute.catalogue import FAMILIES
 from labs_lib.workspace.compute.policies.definitions import MalformedPolicy, Policy, parse, with_overrides
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model, Name, Text
-from labs_lib.workspace.errors import AlreadyExists, InvalidParameter, NotFound
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Name, Text
+from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, NotFound
 
 KIND, OBJECT = "cluster-policy", "cluster-policies"
 PolicyName = Annotated[Name, Field(min_length=1, max_length=100)]

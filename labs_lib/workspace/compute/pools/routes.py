@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from labs_lib.workspace import identity, permissions, store
+from labs_lib.workspace import identity, permissions
 from labs_lib.workspace.compute.catalogue import NODE_TYPES, SPARK_VERSIONS
 from labs_lib.workspace.compute.pools.capacity import LIVE, Full, Machines, Settings
 from labs_lib.workspace.compute.specification import Texts
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model, Name
-from labs_lib.workspace.errors import (
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Name
+from labs_lib.workspace.ground.errors import (
     AlreadyExists,
     InvalidParameter,
     NotFound,

@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from labs_lib.workspace import store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 LIFETIME = 24 * 60 * 60 * 1000  # ms
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from labs_lib.workspace.context import Request
+from labs_lib.workspace.ground.context import Request
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS audit (

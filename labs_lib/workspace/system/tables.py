@@ -16,14 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labs_lib.workspace import compute, identity, store
+from labs_lib.workspace import compute, identity
 from labs_lib.workspace.catalog import routes
 from labs_lib.workspace.catalog import store as catalog_store
 from labs_lib.workspace.catalog.model import SYSTEM_OWNER, Object
 from labs_lib.workspace.catalog.privileges import Grant
 from labs_lib.workspace.compute.billing import HOUR, MINUTE
-from labs_lib.workspace.context import Context, Services
-from labs_lib.workspace.endpoints import Endpoint, Later, Model
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context, Services
+from labs_lib.workspace.ground.endpoints import Endpoint, Later, Model
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +51,7 @@ class Source:
     @property
     def schema(self) -> pa.Schema:
         """The table's columns."""
-        from labs_lib.workspace import published
+        from labs_lib.workspace.system import published
 
         found: pa.Schema = getattr(published, self.columns)
         return found

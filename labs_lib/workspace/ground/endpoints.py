@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from starlette.responses import Response
 
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.errors import InvalidParameter
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.errors import InvalidParameter
 
 MAX_BODY = 2**20  # bytes
 

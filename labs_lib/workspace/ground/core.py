@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from labs_lib.workspace import clock, store
-from labs_lib.workspace.context import SYSTEM, Caller, Context, Request
+from labs_lib.workspace.ground import clock, store
+from labs_lib.workspace.ground.context import SYSTEM, Caller, Context, Request
 
 log = logging.getLogger("labs.workspace")
 STEPS = 100_000  # moments that one move of the clock may stop at

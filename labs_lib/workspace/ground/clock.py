@@ -7,10 +7,10 @@ import time
 
 from pydantic import ConfigDict
 
-from labs_lib.workspace import store
-from labs_lib.workspace.context import Context
-from labs_lib.workspace.endpoints import Endpoint, Model
-from labs_lib.workspace.errors import InvalidParameter, PermissionDenied
+from labs_lib.workspace.ground import store
+from labs_lib.workspace.ground.context import Context
+from labs_lib.workspace.ground.endpoints import Endpoint, Model
+from labs_lib.workspace.ground.errors import InvalidParameter, PermissionDenied
 
 SCHEMA = ""
 FURTHEST = 4_102_444_800_000  # 1 January 2100

@@ -17,7 +17,8 @@ DAY = 24 * 60 * 60 * 1000
 def page(
     ctx: Context, items: list[int], token: str | None = None, scope: str = "runs"
 ) -> tuple[list[int], str | None]:
-    return paging.page(ctx, scope, items, lambda item: [item], 3, token)
+    found, more = paging.page(ctx, scope, items, lambda item: [item], 3, token)
+    return found, more.get("next_page_token")
 
 
 def test_pages_hold_everything_once_whatever_comes_and_goes(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Compute: policies, pools, clusters and what they used. Rules, which are pure, apart from routes.
 
 For other services: `create`, `terminate`, `attach`, `detach` and `get` of clusters, `admit` for a job's cluster that is only declared, and
-`usage`, `nodes` and `idle` for the system tables.
+`usage` and `nodes` for the system tables.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from labs_lib.workspace.compute import billing
-from labs_lib.workspace.compute.clusters import compliance, lifecycle
+from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.compute.clusters import routes as cluster_routes
 from labs_lib.workspace.compute.clusters.admission import admit
 from labs_lib.workspace.compute.clusters.lifecycle import FINISHED, attach, create, detach, get, terminate
@@ -32,7 +32,6 @@ __all__ = [
     "due",
     "export",
     "get",
-    "idle",
     "load",
     "nodes",
     "overview",
@@ -46,7 +45,6 @@ ENDPOINTS = (
     *policy_routes.ENDPOINTS,
     *pool_routes.ENDPOINTS,
     *cluster_routes.ENDPOINTS,
-    *compliance.ENDPOINTS,
 )
 
 
@@ -76,8 +74,3 @@ def nodes(ctx: Context, since: int, until: int) -> Iterator[dict[str, Any]]:
     return billing.node_rows(
         lifecycle.spells(ctx, since, until), since, until, store.setting(ctx.db, "workspace_id")
     )
-
-
-def idle(ctx: Context, since: int, until: int) -> Iterator[dict[str, Any]]:
-    """Rows of machine hours that idled in pools, by pool and hour."""
-    return billing.idle_rows(pool_routes.idle_spells(ctx), since, until)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import takewhile
 from typing import Any
 
 from labs_lib.workspace.compute.specification import rate
@@ -45,7 +46,8 @@ def usage_rows(
     spells: Iterable[Spell], since: int, until: int, workspace_id: str = ""
 ) -> Iterator[dict[str, Any]]:
     """A row for each cluster, hour and node type between two moments; quantities have eighteen digits, so that parts add up to the whole."""
-    for spell, begun, ended in _hours(spells, since, until):
+    hours = ((each, *hour) for each in spells for hour in _steps(each, since, until, HOUR))
+    for spell, begun, ended in hours:
         photon, job = spell.engine == "PHOTON", spell.source == "JOB"
         product = "JOBS" if job else "ALL_PURPOSE"
         for node_type, count in Counter([spell.driver] + [spell.worker] * spell.workers).items():
@@ -63,17 +65,14 @@ def usage_rows(
                 "usage_unit": "DBU",
                 "usage_quantity": quantity.quantize(_EXACT),
                 "usage_metadata": {
-                    "cluster_id": spell.cluster_id,
-                    "instance_pool_id": spell.pool,
-                    "node_type": node_type,
-                    "job_id": spell.job_id,
-                    "job_run_id": spell.run_id,
+                    **{
+                        "cluster_id": spell.cluster_id,
+                        "instance_pool_id": spell.pool,
+                        "node_type": node_type,
+                    },
+                    **{"job_id": spell.job_id, "job_run_id": spell.run_id},
                 },
-                "identity_metadata": {
-                    "run_as": spell.owner,
-                    "owned_by": spell.owner,
-                    "created_by": spell.owner,
-                },
+                "identity_metadata": dict.fromkeys(("run_as", "owned_by", "created_by"), spell.owner),
                 "record_type": "ORIGINAL",
                 "ingestion_date": _moment(ended).date(),
                 "billing_origin_product": product,
@@ -91,7 +90,6 @@ def node_rows(
 ) -> Iterator[dict[str, Any]]:
     """A row for each machine and minute. There is no machine to measure: `cpu_user_percent` is the share of the minute in which work was attached."""
     for spell in spells:
-        end = until if spell.until is None else min(spell.until, until)
         machines = [
             {
                 "account_id": workspace_id,
@@ -104,14 +102,11 @@ def node_rows(
             for number in range(spell.workers + 1)
         ]
         busy = deque(sorted(spell.busy))  # times that don't overlap: those that are over are left behind
-        for begun, ended in _steps(max(spell.since, since), end, MINUTE):
+        for begun, ended in _steps(spell, since, until, MINUTE):
             while busy and busy[0][1] <= begun:
                 busy.popleft()
-            used = 0
-            for start, stop in busy:
-                if start >= ended:
-                    break
-                used += min(stop, ended) - max(start, begun)
+            at_work = takewhile(lambda time, end=ended: time[0] < end, busy)  # type: ignore[misc]
+            used = sum(min(stop, ended) - max(start, begun) for start, stop in at_work)
             minute = {
                 "start_time": _moment(begun),
                 "end_time": _moment(ended),
@@ -121,34 +116,9 @@ def node_rows(
                 yield {**machine, **minute}
 
 
-def idle_rows(
-    spells: Iterable[tuple[str, str, int, int | None]], since: int, until: int
-) -> Iterator[dict[str, Any]]:
-    """A row for each pool and hour in which machines idled; a spell is pool, node type, since and until. The cloud charges for these, not Databricks."""
-    hours: Counter[tuple[str, str, int]] = Counter()
-    for pool, node_type, begun, ended in spells:
-        for start, end in _steps(max(begun, since), min(until if ended is None else ended, until), HOUR):
-            hours[pool, node_type, start - start % HOUR] += end - start
-    for (pool, node_type, hour), milliseconds in sorted(
-        hours.items(), key=lambda item: (item[0][2], item[0])
-    ):
-        yield {
-            "instance_pool_id": pool,
-            "node_type": node_type,
-            "start_time": _moment(hour),
-            "end_time": _moment(hour + HOUR),
-            "idle_machine_hours": (Decimal(milliseconds) / HOUR).quantize(_EXACT),
-        }
-
-
-def _hours(spells: Iterable[Spell], since: int, until: int) -> Iterator[tuple[Spell, int, int]]:
-    for spell in spells:
-        end = until if spell.until is None else min(spell.until, until)
-        for begun, ended in _steps(max(spell.since, since), end, HOUR):
-            yield spell, begun, ended
-
-
-def _steps(begun: int, ended: int, step: int) -> Iterator[tuple[int, int]]:
+def _steps(spell: Spell, since: int, until: int, step: int) -> Iterator[tuple[int, int]]:
+    """A spell's time between two moments, cut at whole steps of the clock."""
+    begun, ended = max(spell.since, since), until if spell.until is None else min(spell.until, until)
     while begun < ended:
         following = min(begun - begun % step + step, ended)
         yield begun, following

@@ -1,4 +1,4 @@
-"""What the workspace offers: node types with their DBU rates, runtime versions, policy families. The data is in `catalogue.toml`."""
+"""What the workspace offers: node types with their DBU rates, runtime versions. The data is in `catalogue.toml`."""
 
 from __future__ import annotations
 
@@ -61,4 +61,3 @@ NODE_TYPES: Mapping[str, NodeType] = MappingProxyType(
 PHOTON = Decimal(_DATA["photon"])
 SPARK_VERSIONS: Mapping[str, str] = MappingProxyType(_DATA["versions"])
 AUTOMATIC_VERSIONS: Mapping[str, str] = MappingProxyType(_DATA["automatic_versions"])
-FAMILIES: Mapping[str, Mapping[str, Any]] = MappingProxyType(_DATA["families"])

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from labs_lib.workspace.compute.catalogue import NODE_TYPES, PHOTON, SPARK_VERSIONS
+from labs_lib.workspace.ground.endpoints import Model
 
 Spec = Mapping[str, Any]
 Text = Annotated[str, Field(max_length=1_024)]
@@ -16,87 +17,44 @@ Texts = Annotated[dict[Text, Text], Field(max_length=100)]
 Count = Annotated[int, Field(ge=0, le=100_000)]
 
 
-class Part(BaseModel):
-    """A part of a request; what it doesn't know it leaves out, as Databricks does."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-class Autoscale(Part):
+class Autoscale(Model):
     min_workers: Count | None = None
     max_workers: Count | None = None
 
 
-class Destination(Part):
+class Destination(Model):
     destination: Text
-    region: Text | None = None
 
 
-class LogConf(Part):
-    dbfs: Destination | None = None
-    s3: Destination | None = None
-    volumes: Destination | None = None
-
-
-class InitScript(LogConf):
+class InitScript(Model):
     workspace: Destination | None = None
-    abfss: Destination | None = None
-    gcs: Destination | None = None
-    file: Destination | None = None
+    volumes: Destination | None = None
+    s3: Destination | None = None
 
 
-class Clients(Part):
-    jobs: bool | None = None
-    notebooks: bool | None = None
-
-
-class Workload(Part):
-    clients: Clients
-
-
-class BasicAuth(Part):
-    username: Text | None = None
-    password: Text | None = None
-
-
-class DockerImage(Part):
-    url: Text | None = None
-    basic_auth: BasicAuth | None = None
-
-
-class AwsAttributes(Part):
+class AwsAttributes(Model):
     availability: Literal["ON_DEMAND", "SPOT", "SPOT_WITH_FALLBACK"] | None = None
-    ebs_volume_count: Count | None = None
-    ebs_volume_iops: Count | None = None
-    ebs_volume_size: Count | None = None
-    ebs_volume_throughput: Count | None = None
-    ebs_volume_type: Text | None = None
     first_on_demand: Count | None = None
-    instance_profile_arn: Text | None = None
     spot_bid_price_percent: Count | None = None
     zone_id: Text | None = None
 
 
-class ClusterSpec(Part):
+class ClusterSpec(Model):
     """The fields of `clusters/create` that say what a cluster is. Everything that a policy may limit is here."""
 
     apply_policy_default_values: bool | None = None
     autoscale: Autoscale | None = None
     autotermination_minutes: Count | None = None
     aws_attributes: AwsAttributes | None = None
-    cluster_log_conf: LogConf | None = None
     cluster_name: Annotated[str, Field(max_length=100)] | None = None
     custom_tags: Texts | None = None
     data_security_mode: Text | None = None
-    docker_image: DockerImage | None = None
     driver_instance_pool_id: Text | None = None
     driver_node_type_id: Text | None = None
     enable_elastic_disk: bool | None = None
-    enable_local_disk_encryption: bool | None = None
     init_scripts: Annotated[list[InitScript], Field(max_length=50)] | None = None
     instance_pool_id: Text | None = None
     is_single_node: bool | None = None
-    kind: Literal["CLASSIC_PREVIEW"] | None = None
     node_type_id: Text | None = None
     num_workers: Count | None = None
     policy_id: Text | None = None
@@ -105,9 +63,6 @@ class ClusterSpec(Part):
     spark_conf: Texts | None = None
     spark_env_vars: Texts | None = None
     spark_version: Text | None = None
-    ssh_public_keys: Annotated[list[Text], Field(max_length=10)] | None = None
-    use_ml_runtime: bool | None = None
-    workload_type: Workload | None = None
 
     def spec(self) -> dict[str, Any]:
         """The fields that were given, as plain data."""
@@ -185,8 +140,8 @@ def problems(spec: Spec, pools: Mapping[str, str]) -> Iterator[str]:
     minutes = spec.get("autotermination_minutes")
     if minutes and not 10 <= minutes <= 10_000:
         yield f"autotermination_minutes must be 0 or between 10 and 10000 (is {minutes})."
-    for part in [spec.get("cluster_log_conf"), *(spec.get("init_scripts") or [])]:
-        if part is not None and len(part) != 1:
-            yield f"A log's or a script's destination is one, of one kind (is {', '.join(part) or 'none'})."
+    for part in spec.get("init_scripts") or []:
+        if len(part) != 1:
+            yield f"An init script's destination is one, of one kind (is {', '.join(part) or 'none'})."
     if len(spec.get("custom_tags") or {}) > 45:
         yield f"At most 45 custom_tags are allowed ({len(spec['custom_tags'])} given)."

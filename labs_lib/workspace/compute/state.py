@@ -6,7 +6,7 @@ import json
 import re
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from labs_lib.workspace import identity, permissions
 from labs_lib.workspace.compute.clusters import lifecycle
@@ -15,7 +15,7 @@ from labs_lib.workspace.compute.pools import routes as pools
 from labs_lib.workspace.compute.specification import ClusterSpec, problems
 from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Context
-from labs_lib.workspace.ground.endpoints import Model, validated
+from labs_lib.workspace.ground.endpoints import Strict, validated
 from labs_lib.workspace.ground.errors import InvalidParameter
 
 Owner = Annotated[str, Field(min_length=1, max_length=255)]
@@ -26,44 +26,33 @@ PoolId = Annotated[str, StringConstraints(pattern="^pool-[0-9]{6,12}$")]
 ClusterId = Annotated[str, StringConstraints(pattern="^[0-9]{4}-[0-9]{6}-[0-9]{8,12}$")]
 
 
-class PolicyState(policies.Told):
-    model_config = ConfigDict(extra="forbid")
+class PolicyState(policies.Told, Strict):
     policy_id: PolicyId
-    name: policies.PolicyName
     creator_user_name: Owner = identity.LEARNER
 
 
-class PoolState(pools.Told):
-    model_config = ConfigDict(extra="forbid")
+class PoolState(pools.Told, Strict):
     instance_pool_id: PoolId
 
 
-class ClusterState(ClusterSpec):
-    model_config = ConfigDict(extra="forbid")
+class ClusterState(ClusterSpec, Strict):
     cluster_id: ClusterId
     creator_user_name: Owner = identity.LEARNER
 
 
-class State(Model):
-    model_config = ConfigDict(extra="forbid")
+class State(Strict):
     policies: Annotated[list[PolicyState], Field(max_length=1_000)] = []
     pools: Annotated[list[PoolState], Field(max_length=1_000)] = []
     clusters: Annotated[list[ClusterState], Field(max_length=1_000)] = []
 
 
 def export(ctx: Context) -> dict[str, Any]:
-    """What is declared. A policy of a family is told by its family and overrides; jobs' clusters are their jobs'."""
-    bodies = [body for _, body in store.every(ctx.db, policies.KIND)]
-    inherited = ("definition", "created_at_timestamp")
+    """What is declared. Jobs' clusters are their jobs'."""
     rows = ctx.db.execute("SELECT id, told FROM pools ORDER BY rowid")
     return {
         "policies": [
-            {
-                name: value
-                for name, value in body.items()
-                if name not in inherited[not body.get("policy_family_id") :]
-            }
-            for body in bodies
+            {name: value for name, value in body.items() if name != "created_at_timestamp"}
+            for _, body in store.every(ctx.db, policies.KIND)
         ],
         "pools": [{"instance_pool_id": row["id"], **json.loads(row["told"])} for row in rows],
         "clusters": [
@@ -77,7 +66,6 @@ def export(ctx: Context) -> dict[str, Any]:
 def load(ctx: Context, state: dict[str, Any]) -> None:
     """Have exactly these; clusters are terminated, nothing runs, and what was used stays on the bill. Raises InvalidParameter, AlreadyExists."""
     told = validated(State, state)
-    assert isinstance(told, State)
     for cluster in lifecycle.every(ctx):
         lifecycle.terminate(ctx, cluster)
     before = _objects(ctx)

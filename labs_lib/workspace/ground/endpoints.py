@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from starlette.responses import Response
@@ -13,6 +13,8 @@ from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.errors import InvalidParameter
 
 MAX_BODY = 2**20  # bytes
+
+M = TypeVar("M", bound=BaseModel)
 
 # A name that people and SQL can write down: no quotes, no control characters, no slash or backslash.
 Name = Annotated[
@@ -27,6 +29,12 @@ class Model(BaseModel):
     """What a request says. Fields that are not known are ignored, as the REST API does; `extra="forbid"` refuses them."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True, defer_build=True)
+
+
+class Strict(Model):
+    """What is declared, which comes from a learner's notebook: fields that are not known are refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Later:
@@ -55,7 +63,7 @@ class Endpoint:
     anonymous: bool = False  # answered without a token
 
 
-def validated(model: type[BaseModel], fields: Mapping[str, Any]) -> BaseModel:
+def validated(model: type[M], fields: Mapping[str, Any]) -> M:
     """The model with these fields. Raises InvalidParameter, which names the first field that is wrong, and why."""
     try:
         return model.model_validate(fields)

@@ -22,8 +22,8 @@ Key = list[int] | list[str] | list[int | str]
 
 def page(
     ctx: Context, scope: str, items: Sequence[T], key: Callable[[T], Key], size: int, token: str | None
-) -> tuple[list[T], str | None]:
-    """The first `size` items that come after the token's place, and the next page's token or None.
+) -> tuple[list[T], dict[str, str]]:
+    """The first `size` items that come after the token's place, and the next page's token as an answer says it; nothing on the last page.
 
     `items` are sorted by `key`, ascending, and `scope` names the list and what it was filtered by. Objects that were deleted or came in between
     move no page. Raises InvalidParameter for a token of another list or workspace, or one older than a day.
@@ -32,7 +32,7 @@ def page(
         after = _opened(ctx, scope, token)
         items = [item for item in items if key(item) > after]  # type: ignore[operator]
     found = list(items[:size])
-    return found, (_sealed(ctx, scope, key(found[-1])) if found and len(items) > size else None)
+    return found, {"next_page_token": _sealed(ctx, scope, key(found[-1]))} if len(items) > size else {}
 
 
 def _sealed(ctx: Context, scope: str, key: Key) -> str:

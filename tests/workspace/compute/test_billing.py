@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from itertools import pairwise
 
-from labs_lib.workspace.compute.billing import HOUR, MINUTE, Spell, idle_rows, node_rows, usage_rows
+from labs_lib.workspace.compute.billing import HOUR, MINUTE, Spell, node_rows, usage_rows
 
 START = 1_800_000_000_000 - 1_800_000_000_000 % HOUR
 SPELL = Spell(
@@ -79,9 +79,3 @@ def test_times_of_work_count_in_each_minute_that_they_touch() -> None:
     spell = Spell("c", START, START + 5 * MINUTE, "m5.large", "m5.large", 0, "ana@example.com", busy=busy)
     rows = list(node_rows([spell], START, START + HOUR))
     assert [row["cpu_user_percent"] for row in rows] == [0.0, 50.0, 100.0, 52.5, 0.0]
-
-
-def test_idle_machines_are_counted_by_pool_and_hour() -> None:
-    spells = [("p", "m5.large", START + 30 * MINUTE, None), ("p", "m5.large", START, START + 15 * MINUTE)]
-    rows = list(idle_rows(spells, START, START + 90 * MINUTE))
-    assert [row["idle_machine_hours"] for row in rows] == [Decimal("0.75"), Decimal("0.5")]

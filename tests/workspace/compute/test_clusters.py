@@ -72,7 +72,6 @@ def test_an_unknown_cluster_does_not_exist(workspace: Served) -> None:
         w.clusters.get,
         w.clusters.start,
         w.clusters.delete,
-        w.clusters.pin,
         w.clusters.permanent_delete,
     ):
         with pytest.raises(DatabricksError, match=f"Cluster {id} does not exist"):
@@ -226,19 +225,11 @@ def test_clusters_are_listed_by_page_and_filter_until_thirty_days_after_their_en
     assert [cluster.cluster_id for cluster in w.clusters.list(page_size=2)] == ids
     w.clusters.delete(ids[0])
     w.clusters.delete(ids[1])
-    w.clusters.pin(ids[1])
     workspace.advance(MINUTE)
     ended = ListClustersFilterBy(cluster_states=[State.TERMINATED])
     assert [cluster.cluster_id for cluster in w.clusters.list(filter_by=ended)] == ids[:2]
-    assert [
-        cluster.cluster_id for cluster in w.clusters.list(filter_by=ListClustersFilterBy(is_pinned=True))
-    ] == [ids[1]]
     workspace.advance(31 * 24 * 60 * MINUTE)
-    assert [cluster.cluster_id for cluster in w.clusters.list()] == ids[1:]
-    with pytest.raises(InvalidState, match="is pinned"):
-        w.clusters.permanent_delete(ids[1])
-    w.clusters.unpin(ids[1])
-    w.clusters.permanent_delete(ids[1])
+    assert [cluster.cluster_id for cluster in w.clusters.list()] == ids[2:]
 
 
 def test_what_the_sdk_picks_from_what_there_is(workspace: Served) -> None:
@@ -248,7 +239,6 @@ def test_what_the_sdk_picks_from_what_there_is(workspace: Served) -> None:
     assert w.clusters.select_node_type(min_gpus=1) == "g4dn.xlarge"
     assert w.clusters.select_spark_version(long_term_support=True) == "16.4.x-scala2.12"
     assert w.clusters.select_spark_version(ml=True, scala="2.13") == "17.3.x-cpu-ml-scala2.13"
-    assert w.clusters.list_zones().default_zone
 
 
 def test_who_may_do_what_with_a_cluster(workspace: Served) -> None:
@@ -285,8 +275,6 @@ def test_who_may_do_what_with_a_cluster(workspace: Served) -> None:
                 workspace.advance(MINUTE)
         w.clusters.start(id) if held != "CAN_MANAGE" else None
         workspace.advance(MINUTE)
-    with pytest.raises(PermissionDenied, match="Only an admin pins"):
-        ben.clusters.pin(running(workspace))
 
 
 def test_the_bill_is_by_the_clock_and_to_the_cent(workspace: Served) -> None:

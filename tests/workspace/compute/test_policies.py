@@ -1,4 +1,4 @@
-"""Cluster policies and compliance through the real SDK."""
+"""Cluster policies through the real SDK."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def test_a_malformed_definition_is_refused_with_its_attribute(workspace: Served)
         w.cluster_policies.create(
             name="p", definition='{"cluster_dbu_quota": {"type": "range", "maxValue": 9}}'
         )
-    with pytest.raises(InvalidParameterValue, match="needs a definition"):
+    with pytest.raises(InvalidParameterValue, match="definition is missing"):
         w.cluster_policies.create(name="p")
     id = policy(workspace, users=())
-    with pytest.raises(InvalidParameterValue, match="unknown limitation type"):
+    with pytest.raises(InvalidParameterValue, match="does not match any of the expected tags"):
         w.cluster_policies.edit(id, name="small", definition='{"num_workers": {"type": "max"}}')
     assert json.loads(w.cluster_policies.get(id).definition or "") == SMALL
 
@@ -99,33 +99,6 @@ def test_only_admins_change_policies_and_only_who_may_use_them_sees_them(workspa
     ):
         with pytest.raises(PermissionDenied, match="Only an admin"):
             forbidden()
-
-
-def test_families_are_inherited_from_and_overridden(workspace: Served) -> None:
-    w = workspace.client()
-    families = {family.policy_family_id: family for family in w.policy_families.list()}
-    assert {"personal-vm", "shared-compute", "power-user", "job-cluster"} <= families.keys()
-    assert w.policy_families.get("personal-vm").definition == families["personal-vm"].definition
-    overrides = json.dumps({"autotermination_minutes": {"type": "fixed", "value": 30}})
-    id = str(
-        w.cluster_policies.create(
-            name="p", policy_family_id="personal-vm", policy_family_definition_overrides=overrides
-        ).policy_id
-    )
-    definition = json.loads(w.cluster_policies.get(id).definition or "")
-    assert definition["autotermination_minutes"] == {"type": "fixed", "value": 30}
-    cluster = w.clusters.create(
-        policy_id=id, spark_version="16.4.x-scala2.12", apply_policy_default_values=True
-    ).result()
-    assert (cluster.autotermination_minutes, cluster.num_workers, cluster.node_type_id) == (
-        30,
-        0,
-        "i3.xlarge",
-    )
-    with pytest.raises(InvalidParameterValue, match="definition cannot be used with policy_family_id"):
-        w.cluster_policies.create(name="q", policy_family_id="personal-vm", definition="{}")
-    with pytest.raises(InvalidParameterValue, match="no policy family 'none'"):
-        w.cluster_policies.create(name="q", policy_family_id="none")
 
 
 def test_a_policy_fills_in_and_refuses_what_its_user_asks_for(workspace: Served) -> None:
@@ -241,38 +214,3 @@ def test_a_policys_clusters_outlive_it_and_can_not_be_edited(workspace: Served) 
         ana.clusters.edit(
             cluster, policy_id=id, spark_version="16.4.x-scala2.12", num_workers=2, node_type_id="m5.large"
         )
-
-
-def test_compliance_is_seen_and_enforced(workspace: Served) -> None:
-    id = policy(workspace)
-    w, ana = workspace.client(), workspace.client(ANA)
-    cluster = ana.clusters.create(
-        policy_id=id, spark_version="16.4.x-scala2.12", num_workers=1, apply_policy_default_values=True
-    ).cluster_id
-    workspace.advance(60)
-    assert ana.policy_compliance_for_clusters.get_compliance(cluster).is_compliant
-    changed = {
-        **SMALL,
-        "custom_tags.team": {"type": "fixed", "value": "fraud"},
-        "node_type_id": {"type": "fixed", "value": "m5.xlarge"},
-    }
-    w.cluster_policies.edit(id, name="small", definition=json.dumps(changed))
-    status = ana.policy_compliance_for_clusters.get_compliance(cluster)
-    assert not status.is_compliant and set(status.violations or {}) == {"custom_tags.team", "node_type_id"}
-    assert [each.is_compliant for each in w.policy_compliance_for_clusters.list_compliance(id)] == [False]
-    preview = ana.policy_compliance_for_clusters.enforce_compliance(cluster, validate_only=True)
-    assert [(c.field, c.previous_value, c.new_value) for c in preview.changes or []] == [
-        ("custom_tags.team", "risk", "fraud"),
-        ("node_type_id", "m5.large", "m5.xlarge"),
-    ]
-    assert ana.clusters.get(cluster).node_type_id == "m5.large"
-    ana.policy_compliance_for_clusters.enforce_compliance(cluster)
-    assert ana.clusters.get(cluster).state == State.RESTARTING
-    assert ana.policy_compliance_for_clusters.get_compliance(cluster).is_compliant
-    assert not ana.policy_compliance_for_clusters.enforce_compliance(cluster).has_changes
-    w.cluster_policies.edit(
-        id, name="small", definition=json.dumps({**changed, "num_workers": {"type": "range", "minValue": 2}})
-    )
-    workspace.advance(60)
-    with pytest.raises(InvalidParameterValue, match="no value for num_workers"):
-        ana.policy_compliance_for_clusters.enforce_compliance(cluster)

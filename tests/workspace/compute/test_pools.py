@@ -18,7 +18,6 @@ from databricks.sdk.service.compute import (
     State,
 )
 
-from labs_lib.workspace import compute
 from workspace.conftest import Served
 
 MINUTE = 60
@@ -169,22 +168,6 @@ def test_a_pool_is_used_by_whom_it_is_granted_to(workspace: Served) -> None:
     assert ben.clusters.create(**asked).cluster_id
     with pytest.raises(PermissionDenied, match="needs CAN_MANAGE"):
         ben.instance_pools.delete(id)
-
-
-def test_idle_machines_are_counted_to_the_hour_even_of_a_pool_that_is_gone(workspace: Served) -> None:
-    begun = workspace.advance(0)
-    id = pool(workspace, min_idle_instances=3)
-    workspace.advance(2 * 3_600)
-    with workspace.transaction() as ctx:
-        lasting = sum(row["idle_machine_hours"] for row in compute.idle(ctx, begun, ctx.now))
-        assert not list(compute.usage(ctx, begun, ctx.now))
-    assert 5.9 < lasting < 6
-    workspace.client().instance_pools.delete(id)
-    workspace.advance(3_600)
-    with workspace.transaction() as ctx:
-        assert sum(row["idle_machine_hours"] for row in compute.idle(ctx, begun, ctx.now)) == pytest.approx(
-            lasting, abs=0.01
-        )
 
 
 def test_a_running_clusters_machines_outlive_its_pool(workspace: Served) -> None:

@@ -56,7 +56,6 @@ class Cluster:
     ended: int = 0
     active: int = 0  # when something was last done on it
     attached: int = 0  # runs that are using it
-    pinned: bool = False
     reason: dict[str, Any] = field(default_factory=dict)
     job_id: str | None = None
     run_id: str | None = None
@@ -84,15 +83,7 @@ def keep(ctx: Context, cluster: Cluster) -> None:
     ctx.db.execute(
         "INSERT INTO clusters VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id)"
         " DO UPDATE SET owner = excluded.owner, state = excluded.state, due = excluded.due, spec = excluded.spec, life = excluded.life",
-        (
-            cluster.id,
-            cluster.owner,
-            cluster.source,
-            cluster.state,
-            cluster.due,
-            json.dumps(cluster.spec),
-            json.dumps(life),
-        ),
+        (*(getattr(cluster, name) for name in _COLUMNS[:-1]), json.dumps(cluster.spec), json.dumps(life)),
     )
 
 
@@ -111,16 +102,9 @@ def create(
     admitted = admit(ctx, spec, "job" if source == "JOB" else "all-purpose")
     day = datetime.fromtimestamp(ctx.now / 1000, UTC)
     cluster_id = f"{day:%m%d-%H%M%S}-{store.next_id(ctx.db, 'cluster'):08d}"
+    owner = ctx.caller.user_name
     cluster = Cluster(
-        cluster_id,
-        ctx.caller.user_name,
-        source,
-        "PENDING",
-        None,
-        admitted,
-        ctx.now,
-        job_id=job_id,
-        run_id=run_id,
+        cluster_id, owner, source, "PENDING", None, admitted, ctx.now, job_id=job_id, run_id=run_id
     )
     cluster.spec.setdefault("cluster_name", f"job-{job_id}-run-{run_id}" if source == "JOB" else "")
     require_place(ctx, admitted.get("policy_id"), cluster.owner)
@@ -156,20 +140,11 @@ def terminate(ctx: Context, cluster: Cluster, reason: Reason = USER) -> None:
         return
     _release(ctx, cluster)
     code, kind = reason
-    cluster.reason = {
-        "code": code,
-        "type": kind,
-        "parameters": {"username": ctx.caller.user_name} if reason == USER else {},
-    }
-    cluster.state, cluster.due, cluster.ended, cluster.attached = (
-        "TERMINATING",
-        ctx.now + STOPPING,
-        ctx.now,
-        0,
-    )
-    ctx.db.execute(
-        "UPDATE cluster_busy SET until = ? WHERE cluster_id = ? AND until IS NULL", (ctx.now, cluster.id)
-    )
+    by = {"username": ctx.caller.user_name} if reason == USER else {}
+    cluster.reason = {"code": code, "type": kind, "parameters": by}
+    cluster.state, cluster.due, cluster.ended = "TERMINATING", ctx.now + STOPPING, ctx.now
+    cluster.attached = 0
+    _close(ctx, "cluster_busy", cluster)
     keep(ctx, cluster)
     tell(ctx, cluster, "TERMINATING", {"reason": cluster.reason})
 
@@ -194,12 +169,8 @@ def resize(ctx: Context, cluster: Cluster, spec: dict[str, Any]) -> None:
         pools.give_back(ctx, pool, -more)
     if pool:
         cluster.taken[pool] = cluster.taken.get(pool, 0) + more
-    tell(
-        ctx,
-        cluster,
-        "RESIZING",
-        {"current_num_workers": cluster.workers, "target_num_workers": target, "user": ctx.caller.user_name},
-    )
+    sizes = {"current_num_workers": cluster.workers, "target_num_workers": target}
+    tell(ctx, cluster, "RESIZING", {**sizes, "user": ctx.caller.user_name})
     cluster.workers, cluster.state, cluster.due = target, "RESIZING", ready + LIVE.boot
     keep(ctx, cluster)
 
@@ -224,10 +195,7 @@ def detach(ctx: Context, cluster_id: str) -> None:
     if cluster.attached:
         cluster.attached, cluster.active = cluster.attached - 1, ctx.now
         if not cluster.attached:
-            ctx.db.execute(
-                "UPDATE cluster_busy SET until = ? WHERE cluster_id = ? AND until IS NULL",
-                (ctx.now, cluster_id),
-            )
+            _close(ctx, "cluster_busy", cluster)
         _await(cluster)
         keep(ctx, cluster)
 
@@ -315,9 +283,13 @@ def _release(ctx: Context, cluster: Cluster) -> None:
     for pool, count in cluster.taken.items():
         pools.give_back(ctx, pool, count)
     cluster.taken = {}
-    ctx.db.execute(
-        "UPDATE cluster_spells SET until = ? WHERE cluster_id = ? AND until IS NULL", (ctx.now, cluster.id)
-    )
+    _close(ctx, "cluster_spells", cluster)
+
+
+def _close(ctx: Context, table: str, cluster: Cluster) -> None:
+    """End the time that a cluster's last row there speaks of."""
+    query = f"UPDATE {table} SET until = ? WHERE cluster_id = ? AND until IS NULL"
+    ctx.db.execute(query, (ctx.now, cluster.id))
 
 
 def _runs(ctx: Context, cluster: Cluster) -> None:
@@ -325,23 +297,14 @@ def _runs(ctx: Context, cluster: Cluster) -> None:
     cluster.state, cluster.active = "RUNNING", ctx.now
     _await(cluster)
     keep(ctx, cluster)
-    ctx.db.execute(
-        "UPDATE cluster_spells SET until = ? WHERE cluster_id = ? AND until IS NULL", (ctx.now, cluster.id)
-    )
+    _close(ctx, "cluster_spells", cluster)
     driver, worker = machines(cluster.spec, pools.node_types(ctx))
     pool = cluster.spec.get("instance_pool_id")
     tags = pools.told_of(ctx, pool).get("custom_tags", {}) if pool and pool in pools.node_types(ctx) else {}
     spell = {
-        "driver": driver,
-        "worker": worker,
-        "workers": cluster.workers,
-        "owner": cluster.owner,
-        "engine": cluster.spec.get("runtime_engine"),
-        "source": cluster.source,
+        **{name: getattr(cluster, name) for name in ("workers", "owner", "source", "job_id", "run_id")},
+        **{"driver": driver, "worker": worker, "engine": cluster.spec.get("runtime_engine"), "pool": pool},
         "tags": {**tags, **cluster.spec.get("custom_tags", {})},
-        "pool": pool,
-        "job_id": cluster.job_id,
-        "run_id": cluster.run_id,
     }
     ctx.db.execute(
         "INSERT INTO cluster_spells VALUES (?, ?, NULL, ?)", (cluster.id, ctx.now, json.dumps(spell))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from labs_lib.workspace import identity, permissions
+from labs_lib.workspace import permissions
 from labs_lib.workspace.compute.catalogue import NODE_TYPES, SPARK_VERSIONS
 from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.compute.clusters.admission import admit
@@ -20,15 +20,14 @@ from labs_lib.workspace.ground.endpoints import Endpoint, Model
 from labs_lib.workspace.ground.errors import InvalidParameter, InvalidState
 
 DAYS_LISTED = 30 * 24 * 60 * 60 * 1000
-ZONES = ["us-east-1a", "us-east-1b", "us-east-1c"]
 
 
 class Which(Model):
     cluster_id: str
 
 
-class Edited(ClusterSpec):
-    cluster_id: str
+class Edited(ClusterSpec, Which):
+    pass
 
 
 class Resized(Which):
@@ -37,10 +36,8 @@ class Resized(Which):
 
 
 class Listing(Model):
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
     cluster_states: list[str] = Field([], alias="filter_by.cluster_states")
     cluster_sources: list[str] = Field([], alias="filter_by.cluster_sources")
-    is_pinned: bool | None = Field(None, alias="filter_by.is_pinned")
     policy_id: str | None = Field(None, alias="filter_by.policy_id")
     page_size: Annotated[int, Field(ge=1, le=100)] = 20
     page_token: str | None = None
@@ -59,9 +56,8 @@ def shown(ctx: Context, cluster: Cluster) -> dict[str, Any]:
     """A cluster in the API's words."""
     driver, worker = machines(cluster.spec, pools.node_types(ctx))
     nodes = [
-        NODE_TYPES[name] for name in [driver, *[worker] * cluster.workers] if name and name in NODE_TYPES
+        NODE_TYPES[name] for name in (driver, *[worker] * cluster.workers) if name and name in NODE_TYPES
     ]
-    running = cluster.state in ("RUNNING", "RESIZING")
     answer = {
         **cluster.spec,
         "cluster_id": cluster.id,
@@ -85,10 +81,8 @@ def shown(ctx: Context, cluster: Cluster) -> dict[str, Any]:
     }
     if "autoscale" not in cluster.spec:
         answer["num_workers"] = cluster.spec.get("num_workers", 0)
-    if running:
-        answer["executors"] = [
-            {"node_id": f"{cluster.id}-{number}"} for number in range(1, cluster.workers + 1)
-        ]
+    if cluster.state in ("RUNNING", "RESIZING"):
+        answer["executors"] = [{"node_id": f"{cluster.id}-{number + 1}"} for number in range(cluster.workers)]
         answer["cluster_cores"] = float(sum(node.cores for node in nodes))
         answer["cluster_memory_mb"] = sum(node.memory_mb for node in nodes)
     if cluster.ended:
@@ -97,13 +91,12 @@ def shown(ctx: Context, cluster: Cluster) -> dict[str, Any]:
 
 
 def _message(cluster: Cluster) -> str:
-    if cluster.reason:
-        return f"Terminated: {cluster.reason['code']}."
-    return {
+    words = {
         "PENDING": "Starting the machines.",
         "RESTARTING": "Restarting.",
         "RESIZING": "Changing the number of workers.",
-    }.get(cluster.state, "")
+    }
+    return f"Terminated: {cluster.reason['code']}." if cluster.reason else words.get(cluster.state, "")
 
 
 def _allowed(ctx: Context, wanted: Which, level: str) -> Cluster:
@@ -117,13 +110,8 @@ def _create(ctx: Context, wanted: ClusterSpec) -> dict[str, Any]:
 
 
 def _edit(ctx: Context, wanted: Edited) -> None:
-    cluster = lifecycle.get(ctx, wanted.cluster_id)
-    permissions.require(ctx, OBJECT, cluster.id, "CAN_MANAGE")
-    change(ctx, cluster, wanted.spec())
-
-
-def change(ctx: Context, cluster: Cluster, spec: dict[str, Any]) -> None:
-    """Have a cluster be what `spec` says; a running one restarts. Raises InvalidState in other states, and what `admit` raises."""
+    """A running cluster restarts as what it is told to be; in states on the way it can't be edited."""
+    cluster, spec = _allowed(ctx, wanted, "CAN_MANAGE"), wanted.spec()
     if cluster.source == "JOB":
         raise InvalidParameter(f"Cluster {cluster.id} belongs to a job and can't be edited.")
     if cluster.state not in ("RUNNING", "TERMINATED"):
@@ -132,12 +120,8 @@ def change(ctx: Context, cluster: Cluster, spec: dict[str, Any]) -> None:
         )
     spec.setdefault("cluster_name", cluster.spec.get("cluster_name", ""))
     before, cluster.spec = cluster.spec, admit(ctx, spec, before=cluster.spec)
-    lifecycle.tell(
-        ctx,
-        cluster,
-        "EDITED",
-        {"attributes": cluster.spec, "previous_attributes": before, "user": ctx.caller.user_name},
-    )
+    details = {"attributes": cluster.spec, "previous_attributes": before, "user": ctx.caller.user_name}
+    lifecycle.tell(ctx, cluster, "EDITED", details)
     if cluster.state == "RUNNING":
         lifecycle.restart(ctx, cluster)
     else:
@@ -161,8 +145,6 @@ def _delete(ctx: Context, wanted: Which) -> None:
 
 def _permanent_delete(ctx: Context, wanted: Which) -> None:
     cluster = _allowed(ctx, wanted, "CAN_MANAGE")
-    if cluster.pinned:
-        raise InvalidState(f"Cluster {cluster.id} is pinned; unpin it before deleting it for good.")
     lifecycle.forget(ctx, cluster)
 
 
@@ -173,46 +155,25 @@ def _resize(ctx: Context, wanted: Resized) -> None:
     lifecycle.resize(ctx, cluster, {**kept, **told})
 
 
-def _pin(ctx: Context, wanted: Which) -> None:
-    _pinned(ctx, wanted, True)
-
-
-def _unpin(ctx: Context, wanted: Which) -> None:
-    _pinned(ctx, wanted, False)
-
-
-def _pinned(ctx: Context, wanted: Which, pinned: bool) -> None:
-    identity.require_admin(ctx, "pins and unpins clusters")
-    cluster = lifecycle.get(ctx, wanted.cluster_id)
-    if cluster.pinned != pinned:
-        cluster.pinned = pinned
-        lifecycle.keep(ctx, cluster)
-        lifecycle.tell(ctx, cluster, "PINNED" if pinned else "UNPINNED", {"user": ctx.caller.user_name})
-
-
 def _get(ctx: Context, wanted: Which) -> dict[str, Any]:
     return shown(ctx, _allowed(ctx, wanted, "CAN_ATTACH_TO"))
 
 
 def _list(ctx: Context, wanted: Listing) -> dict[str, Any]:
-    """Active and pinned clusters, and those that ended within thirty days, as far as the caller may see them."""
+    """Active clusters, and those that ended within thirty days, as far as the caller may see them."""
     seen = [
         cluster
         for cluster in lifecycle.every(ctx)
-        if (cluster.pinned or not cluster.ended or ctx.now - cluster.ended < DAYS_LISTED)
+        if (not cluster.ended or ctx.now - cluster.ended < DAYS_LISTED)
         and (not wanted.cluster_states or cluster.state in wanted.cluster_states)
         and (not wanted.cluster_sources or cluster.source in wanted.cluster_sources)
-        and (wanted.is_pinned is None or cluster.pinned == wanted.is_pinned)
         and (wanted.policy_id is None or cluster.spec.get("policy_id") == wanted.policy_id)
         and permissions.allowed(ctx, OBJECT, cluster.id, "CAN_ATTACH_TO")
     ]
     scope = f"clusters {wanted.model_dump_json(exclude={'page_token', 'page_size'})}"
     seen.sort(key=_place)
-    found, token = paging.page(ctx, scope, seen, _place, wanted.page_size, wanted.page_token)
-    return {
-        "clusters": [shown(ctx, cluster) for cluster in found],
-        **({"next_page_token": token} if token else {}),
-    }
+    found, more = paging.page(ctx, scope, seen, _place, wanted.page_size, wanted.page_token)
+    return {"clusters": [shown(ctx, cluster) for cluster in found], **more}
 
 
 def _place(cluster: Cluster) -> list[int | str]:
@@ -220,33 +181,28 @@ def _place(cluster: Cluster) -> list[int | str]:
 
 
 def _events(ctx: Context, wanted: Events) -> dict[str, Any]:
-    cluster = _allowed(ctx, wanted, "CAN_ATTACH_TO")
+    cluster, end = (
+        _allowed(ctx, wanted, "CAN_ATTACH_TO"),
+        ctx.now if wanted.end_time is None else wanted.end_time,
+    )
     rows = ctx.db.execute(
         f"SELECT * FROM cluster_events WHERE cluster_id = ? AND at BETWEEN ? AND ? ORDER BY at {wanted.order}, rowid {wanted.order}",
-        (cluster.id, wanted.start_time or 0, ctx.now if wanted.end_time is None else wanted.end_time),
+        (cluster.id, wanted.start_time or 0, end),
     ).fetchall()
     rows = [row for row in rows if not wanted.event_types or row["type"] in wanted.event_types]
-    part = rows[wanted.offset : wanted.offset + wanted.limit]
-    answer: dict[str, Any] = {
-        "events": [
-            {
-                "cluster_id": cluster.id,
-                "timestamp": row["at"],
-                "type": row["type"],
-                "details": json.loads(row["details"]),
-            }
-            for row in part
-        ],
-        "total_count": len(rows),
-    }
-    if wanted.offset + len(part) < len(rows):
-        # The moment is held fast, so that what happens meanwhile moves no page.
-        end = ctx.now if wanted.end_time is None else wanted.end_time
-        answer["next_page"] = {
-            **wanted.model_dump(exclude_none=True),
-            "end_time": end,
-            "offset": wanted.offset + len(part),
+    after = wanted.offset + wanted.limit
+    events = [
+        {
+            "cluster_id": cluster.id,
+            "timestamp": row["at"],
+            "type": row["type"],
+            "details": json.loads(row["details"]),
         }
+        for row in rows[wanted.offset : after]
+    ]
+    answer: dict[str, Any] = {"events": events, "total_count": len(rows)}
+    if after < len(rows):  # the moment is held fast, so that what happens meanwhile moves no page
+        answer["next_page"] = {**wanted.model_dump(exclude_none=True), "end_time": end, "offset": after}
     return answer
 
 
@@ -258,22 +214,18 @@ def _versions(ctx: Context, _: Model) -> dict[str, Any]:
     return {"versions": [{"key": key, "name": name} for key, name in SPARK_VERSIONS.items()]}
 
 
-def _zones(ctx: Context, _: Model) -> dict[str, Any]:
-    return {"zones": ZONES, "default_zone": ZONES[0]}
+def _exists(ctx: Context, id: str) -> bool:
+    return ctx.db.execute("SELECT 1 FROM clusters WHERE id = ?", (id,)).fetchone() is not None
 
 
-permissions.register(
-    OBJECT,
-    ["CAN_ATTACH_TO", "CAN_RESTART", "CAN_MANAGE"],
-    lambda ctx, id: ctx.db.execute("SELECT 1 FROM clusters WHERE id = ?", (id,)).fetchone() is not None,
-    declared=lambda ctx, id: (
-        ctx.db.execute("SELECT 1 FROM clusters WHERE id = ? AND source != 'JOB'", (id,)).fetchone()
-        is not None
-    ),
-)
+def _declared(ctx: Context, id: str) -> bool:
+    return _exists(ctx, id) and lifecycle.get(ctx, id).source != "JOB"
+
+
+permissions.register(OBJECT, ["CAN_ATTACH_TO", "CAN_RESTART", "CAN_MANAGE"], _exists, declared=_declared)
 
 PATH = "/api/2.1/clusters"
-SECRET = frozenset({"spark_env_vars", "docker_image"})
+SECRET = frozenset({"spark_env_vars"})
 ENDPOINTS = (
     Endpoint("POST", f"{PATH}/create", _create, ClusterSpec, ("clusters", "create"), SECRET),
     Endpoint("POST", f"{PATH}/edit", _edit, Edited, ("clusters", "edit"), SECRET),
@@ -282,12 +234,9 @@ ENDPOINTS = (
     Endpoint("POST", f"{PATH}/delete", _delete, Which, ("clusters", "delete")),
     Endpoint("POST", f"{PATH}/permanent-delete", _permanent_delete, Which, ("clusters", "permanentDelete")),
     Endpoint("POST", f"{PATH}/resize", _resize, Resized, ("clusters", "resize")),
-    Endpoint("POST", f"{PATH}/pin", _pin, Which, ("clusters", "pin")),
-    Endpoint("POST", f"{PATH}/unpin", _unpin, Which, ("clusters", "unpin")),
     Endpoint("GET", f"{PATH}/get", _get, Which),
     Endpoint("GET", f"{PATH}/list", _list, Listing),
     Endpoint("POST", f"{PATH}/events", _events, Events),
     Endpoint("GET", f"{PATH}/list-node-types", _node_types),
     Endpoint("GET", f"{PATH}/spark-versions", _versions),
-    Endpoint("GET", f"{PATH}/list-zones", _zones),
 )

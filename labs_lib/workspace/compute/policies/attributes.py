@@ -1,7 +1,7 @@
-"""A cluster's attributes by the paths that policies name them with: what each holds, how it is read, set and taken away. Pure.
+"""A cluster's attributes by the paths that policies name them with: what each holds, how it is read and set. Pure.
 
-Source: the table of attributes in "Compute policy reference". Keys of maps may hold dots (`spark_conf.spark.executor.memory`), elements of
-arrays have numbers (`init_scripts.0.workspace.destination`), and a log's place is `cluster_log_conf.type`, `.path` and `.region`.
+Source: the table of attributes in "Compute policy reference"; of it those are here that a cluster of this workspace has. Keys of maps may hold
+dots (`spark_conf.spark.executor.memory`), and init scripts have numbers (`init_scripts.0.workspace.destination`).
 """
 
 from __future__ import annotations
@@ -10,36 +10,29 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from labs_lib.workspace.compute.specification import Spec
+from labs_lib.workspace.compute.specification import InitScript, Spec
 
 Scalar = str | int | float | bool
 NUMBER, TEXT, BOOLEAN = "a number", "a text", "true or false"
 
 MAPS = ("custom_tags", "spark_conf", "spark_env_vars")
+SCRIPTS = "init_scripts"
 VIRTUAL = ("dbus_per_hour", "cluster_type")
-_PLACES = ("abfss", "dbfs", "file", "gcs", "s3", "volumes", "workspace")
-_ARRAYS: dict[str, tuple[str, ...]] = {
-    "init_scripts": (*(f"{place}.destination" for place in _PLACES), "s3.region"),
-    "ssh_public_keys": ("",),
-}
 _PATHS = {
     NUMBER: """
         autoscale.max_workers autoscale.min_workers autotermination_minutes dbus_per_hour num_workers
-        aws_attributes.ebs_volume_count aws_attributes.ebs_volume_iops aws_attributes.ebs_volume_size aws_attributes.ebs_volume_throughput
         aws_attributes.first_on_demand aws_attributes.spot_bid_price_percent
     """,
     TEXT: """
-        cluster_log_conf.path cluster_log_conf.region cluster_log_conf.type cluster_name cluster_type data_security_mode
-        docker_image.basic_auth.password docker_image.basic_auth.username docker_image.url driver_instance_pool_id driver_node_type_id
-        instance_pool_id kind node_type_id runtime_engine single_user_name spark_version
-        aws_attributes.availability aws_attributes.ebs_volume_type aws_attributes.instance_profile_arn aws_attributes.zone_id
+        cluster_name cluster_type data_security_mode driver_instance_pool_id driver_node_type_id instance_pool_id node_type_id
+        runtime_engine single_user_name spark_version aws_attributes.availability aws_attributes.zone_id
     """,
-    BOOLEAN: """
-        enable_elastic_disk enable_local_disk_encryption is_single_node use_ml_runtime
-        workload_type.clients.jobs workload_type.clients.notebooks
-    """,
+    BOOLEAN: "enable_elastic_disk is_single_node",
 }
 _ATTRIBUTES = {path: kind for kind, paths in _PATHS.items() for path in paths.split()}
+_SCRIPT = re.compile(
+    rf"{SCRIPTS}\.(\*|0|[1-9]\d?)\.({'|'.join(InitScript.model_fields)})\.destination", re.ASCII
+)
 
 
 def type_of(path: str) -> str | None:
@@ -47,21 +40,13 @@ def type_of(path: str) -> str | None:
     root, _, rest = path.partition(".")
     if root in MAPS:
         return TEXT if rest and (rest == "*" or "*" not in rest) else None
-    if root in _ARRAYS:
-        index, _, leaf = rest.partition(".")
-        return TEXT if re.fullmatch(r"\*|0|[1-9]\d?", index, re.ASCII) and leaf in _ARRAYS[root] else None
-    return _ATTRIBUTES.get(path)
+    return TEXT if _SCRIPT.fullmatch(path) else _ATTRIBUTES.get(path)
 
 
 def is_container(path: str) -> bool:
     """Whether attributes lie below a path, so that they can be forbidden together."""
-    root, _, rest = path.partition(".")
-    if root in MAPS:
-        return not rest
-    if root in _ARRAYS:
-        return re.fullmatch(r"|\*|0|[1-9]\d?", rest, re.ASCII) is not None and (
-            not rest or "" not in _ARRAYS[root]
-        )
+    if path in (*MAPS, SCRIPTS) or re.fullmatch(rf"{SCRIPTS}\.(\*|0|[1-9]\d?)", path, re.ASCII):
+        return True
     return any(name.startswith(f"{path}.") for name in _ATTRIBUTES)
 
 
@@ -81,7 +66,7 @@ def flatten(spec: Spec) -> dict[str, Scalar]:
 
     for name, value in spec.items():
         if name not in ("policy_id", "apply_policy_default_values"):
-            walk(_log_attributes(value) if name == "cluster_log_conf" else value, name)
+            walk(value, name)
     return found
 
 
@@ -93,51 +78,17 @@ def as_text(value: Scalar) -> str:
 
 
 def put(spec: dict[str, Any], path: str, value: Scalar) -> None:
-    """Set an attribute of a cluster. An array grows by one element at its end; one that is there isn't turned into another."""
+    """Set an attribute of a cluster. Init scripts grow by one at their end; one that is there isn't turned into another."""
     root, _, rest = path.partition(".")
     value = as_text(value) if type_of(path) == TEXT else value
     if root in MAPS:
         spec.setdefault(root, {})[rest] = value
-    elif root in _ARRAYS:
-        index, _, leaf = rest.partition(".")
+    elif root == SCRIPTS:
+        index, place, field = rest.split(".")
         if int(index) == len(spec.setdefault(root, [])):
-            place, _, field = leaf.partition(".")
-            spec[root].append({place: {field: value}} if leaf else value)
-    elif root == "cluster_log_conf":
-        if rest == "type" and value != "NONE":
-            spec[root] = {str(value).lower(): {}}
-        elif rest != "type" and spec.get(root):
-            next(iter(spec[root].values()))[{"path": "destination"}.get(rest, rest)] = value
+            spec[root].append({place: {field: value}})
     else:
         *parents, name = path.split(".")
         for parent in parents:
             spec = spec.setdefault(parent, {})
         spec[name] = value
-
-
-def remove(spec: dict[str, Any], path: str) -> None:
-    """Take an attribute away: an array, a log's place, an image and a scale as a whole, since a part of them says nothing."""
-    root, _, rest = path.partition(".")
-    if root in MAPS:
-        spec.get(root, {}).pop(rest, None)
-    elif root in (*_ARRAYS, "cluster_log_conf", "docker_image", "autoscale"):
-        spec.pop(root, None)
-    else:
-        *parents, name = path.split(".")
-        part: Any = spec
-        for parent in parents:
-            part = part.get(parent, {})
-        part.pop(name, None)
-
-
-def _log_attributes(conf: Mapping[str, Any]) -> dict[str, Any]:
-    """`cluster_log_conf` as policies see it: type, path and region."""
-    return {
-        name: value
-        for kind, place in conf.items()
-        for name, value in (
-            ("type", kind.upper()),
-            ("path", place.get("destination")),
-            ("region", place.get("region")),
-        )
-    }

@@ -6,7 +6,7 @@ Source: "Compute policy reference" (docs.databricks.com/admin/clusters/policy-de
 - A limiting rule makes its attribute required, unless `isOptional`. `fixed` sets it where it is missing; `forbidden` wants it missing.
 - `defaultValue` fills in only where the request says `apply_policy_default_values`.
 - A regular expression has to match the whole value; a blocklist and an allowlist compare the whole value.
-- `*` stands for any element of an array, and for any key of a map; the rule of a very element or key goes first, and just one rule applies.
+- `*` stands for any init script, and for any key of a map; the rule of a very element or key goes first, and just one rule applies.
 - `dbus_per_hour` and `cluster_type` are worked out from the cluster and stand in no request.
 """
 
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from labs_lib.workspace.compute.policies.attributes import VIRTUAL, Scalar, flatten, put, remove
-from labs_lib.workspace.compute.policies.definitions import Policy, version_of
+from labs_lib.workspace.compute.policies.attributes import VIRTUAL, Scalar, flatten, put
+from labs_lib.workspace.compute.policies.definitions import Fixed, Forbidden, Policy, version_of
 from labs_lib.workspace.compute.specification import Spec, dbus_per_hour, machines
 
 NO_POOLS: Mapping[str, str] = MappingProxyType({})
@@ -47,20 +47,16 @@ class Violation:
 def apply_defaults(policy: Policy, spec: Spec, *, defaults: bool) -> dict[str, Any]:
     """The cluster with what the policy fills in where it says nothing: fixed values always, `defaultValue` if `defaults`."""
     filled: dict[str, Any] = copy.deepcopy(dict(spec))
-    # The type of a log goes before its path, so that there is a place for it.
-    for rule in sorted(
-        policy.rules.values(), key=lambda rule: (rule.type != "fixed", rule.path != "cluster_log_conf.type")
-    ):
-        value = rule.value if rule.type == "fixed" else rule.default if defaults else None
-        present = flatten(filled)
-        if value is None or rule.path in present or rule.path in VIRTUAL:
+    for path, rule in sorted(policy.rules.items(), key=lambda item: not isinstance(item[1], Fixed)):
+        value, present = rule.filling(defaults), flatten(filled)
+        if value is None or path in present or path in VIRTUAL:
             continue
-        others = next((others for start, others in _ALTERNATIVES if rule.path.startswith(start)), ())
+        others = next((others for start, others in _ALTERNATIVES if path.startswith(start)), ())
         # What the policy itself filled in of autoscale stands beside the rest of it, so only the other way is in the way.
-        if not any(path.startswith(other) for path in present for other in others):
-            put(filled, rule.path, version_of(rule.path, value))
+        if not any(given.startswith(other) for given in present for other in others):
+            put(filled, path, value)
     if "spark_version" in filled:
-        filled["spark_version"] = version_of("spark_version", filled["spark_version"])
+        filled["spark_version"] = version_of(filled["spark_version"])
     return filled
 
 
@@ -71,38 +67,24 @@ def check(
 
     Args:
         spec: a cluster after `apply_defaults`.
-        cluster_type: `all-purpose`, `job` or `dlt`.
+        cluster_type: `all-purpose` or `job`.
         pools: the node type of each pool, by id: machines from a pool are held to the rules of node types.
     """
     given = flatten(spec)
+    have = {**_worked_out(spec, cluster_type, pools), **given}
     found = []
-    for path, value in {**_worked_out(spec, cluster_type, pools), **given}.items():
+    for path, value in have.items():
         rule = policy.rule_for(path)
-        if rule is None or (rule.type == "forbidden" and path not in given):
+        if rule is None or (isinstance(rule, Forbidden) and path not in given):
             continue
         if wrong := rule.wrong(value):
             origin = "" if path in given or path in VIRTUAL else " (from its pool or its workers)"
-            found.append(
-                Violation(path, f"Validation failed for {path}{origin}, {wrong} (is {json.dumps(value)})")
-            )
-    have = {*given, *_worked_out(spec, cluster_type, pools)}
+            sentence = f"Validation failed for {path}{origin}, {wrong} (is {json.dumps(value)})"
+            found.append(Violation(path, sentence))
     for path, rule in policy.rules.items():
-        if path not in have and rule.type != "forbidden" and not rule.optional:
+        if path not in have and rule.required:
             found.append(Violation(path, f"Validation failed for {path}, the value must be present"))
     return sorted(found, key=lambda violation: violation.path)
-
-
-def comply(
-    policy: Policy, spec: Spec, *, cluster_type: str = "all-purpose", pools: Mapping[str, str] = NO_POOLS
-) -> dict[str, Any]:
-    """The cluster changed so that the policy is kept, as far as fixed values, defaults and prohibitions tell how.
-
-    What still violates it afterwards, `check` tells.
-    """
-    changed: dict[str, Any] = copy.deepcopy(dict(spec))
-    for violation in check(policy, spec, cluster_type=cluster_type, pools=pools):
-        remove(changed, violation.path)
-    return apply_defaults(policy, changed, defaults=True)
 
 
 def _worked_out(spec: Spec, cluster_type: str, pools: Mapping[str, str]) -> dict[str, Scalar]:

@@ -27,7 +27,6 @@ from labs_lib.workspace.ground.errors import (
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pools (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, told TEXT NOT NULL, machines TEXT NOT NULL, due INTEGER);
 CREATE INDEX IF NOT EXISTS pools_due ON pools (due);
-CREATE TABLE IF NOT EXISTS pool_idle (pool_id TEXT NOT NULL, node_type TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL);
 """
 OBJECT = "instance-pools"
 Count = Annotated[int, Field(ge=0, le=10_000)]
@@ -46,8 +45,6 @@ class Editable(Model):
 
 class Told(Editable):
     preloaded_spark_versions: Annotated[list[str], Field(max_length=10)] = []
-    enable_elastic_disk: bool = False
-    aws_attributes: dict[str, Any] | None = None
 
 
 class Which(Model):
@@ -101,15 +98,6 @@ def tick(ctx: Context) -> None:
         _keep(ctx, row["id"], told, machines)
 
 
-def idle_spells(ctx: Context) -> list[tuple[str, str, int, int | None]]:
-    """Pool, node type, since and until of all times in which machines idled; None for what lasts."""
-    ended = [tuple(row) for row in ctx.db.execute("SELECT pool_id, node_type, since, until FROM pool_idle")]
-    for row in ctx.db.execute("SELECT id FROM pools"):
-        told, machines = _read(ctx, row["id"])
-        ended += [(row["id"], told["node_type_id"], since, None) for since in machines.idle]
-    return ended  # type: ignore[return-value]
-
-
 def keep_told(ctx: Context, pool_id: str, told: dict[str, Any]) -> None:
     """Store what a pool is told to be. Raises InvalidParameter, AlreadyExists."""
     if told["node_type_id"] not in NODE_TYPES:
@@ -149,10 +137,6 @@ def _settings(told: dict[str, Any]) -> Settings:
 
 
 def _keep(ctx: Context, pool_id: str, told: dict[str, Any], machines: Machines) -> None:
-    spells = [
-        (pool_id, told["node_type_id"], since, until) for since, until in machines.spells if until > since
-    ]
-    ctx.db.executemany("INSERT INTO pool_idle VALUES (?, ?, ?, ?)", spells)
     kept = {
         name: value
         for name, value in asdict(machines).items()
@@ -207,19 +191,14 @@ def _edit(ctx: Context, wanted: Edited) -> None:
             f"A pool's node type can't be edited (is {old['node_type_id']}, and {wanted.node_type_id!r} is asked for)."
         )
     kept = {name: value for name, value in old.items() if name not in Editable.model_fields}
-    keep_told(
-        ctx,
-        wanted.instance_pool_id,
-        {**kept, **wanted.model_dump(exclude_none=True, include=set(Editable.model_fields))},
-    )
+    told = wanted.model_dump(exclude_none=True, exclude={"instance_pool_id"})
+    keep_told(ctx, wanted.instance_pool_id, {**kept, **told})
 
 
 def _delete(ctx: Context, wanted: Which) -> None:
     """Idle machines end; clusters that run keep theirs until they stop, as on Databricks."""
-    told, machines = _read(ctx, wanted.instance_pool_id)
+    told_of(ctx, wanted.instance_pool_id)
     permissions.require(ctx, OBJECT, wanted.instance_pool_id, "CAN_MANAGE")
-    machines.spells += [(since, ctx.now) for since in machines.idle]
-    _keep(ctx, wanted.instance_pool_id, told, machines)
     ctx.db.execute("DELETE FROM pools WHERE id = ?", (wanted.instance_pool_id,))
     permissions.forget(ctx, OBJECT, wanted.instance_pool_id)
 
@@ -231,7 +210,7 @@ def _get(ctx: Context, wanted: Which) -> dict[str, Any]:
 
 
 def _list(ctx: Context, _: Model) -> dict[str, Any]:
-    ids = [row["id"] for row in ctx.db.execute("SELECT id FROM pools ORDER BY rowid")]
+    ids = [id for (id,) in ctx.db.execute("SELECT id FROM pools ORDER BY rowid")]
     return {
         "instance_pools": [
             _shown(ctx, id) for id in ids if permissions.allowed(ctx, OBJECT, id, "CAN_ATTACH_TO")

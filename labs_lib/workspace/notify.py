@@ -14,7 +14,6 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -25,24 +24,23 @@ from pydantic import ConfigDict, Field
 
 from labs_lib.errors import first_line
 from labs_lib.workspace import identity
-from labs_lib.workspace.ground import paging, store, vault
+from labs_lib.workspace.ground import store, vault
 from labs_lib.workspace.ground.context import Context, Services
-from labs_lib.workspace.ground.endpoints import Endpoint, Model, Name, Text, validated
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Name, Strict, Text, validated
 from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, NotFound
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS destinations (
-    id TEXT PRIMARY KEY, display_name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, sealed BLOB NOT NULL
-);
 CREATE TABLE IF NOT EXISTS outbox (
     id TEXT PRIMARY KEY, created INTEGER NOT NULL, address TEXT, destination TEXT, subject TEXT NOT NULL, body TEXT NOT NULL,
     payload TEXT NOT NULL, due INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, sent INTEGER, problem TEXT
 );
 CREATE INDEX IF NOT EXISTS outbox_waiting ON outbox (due) WHERE sent IS NULL;
 """
+KIND = "destination"
 TIMEOUT = 10  # seconds of real time for one channel
 FIRST_WAIT, LONGEST_WAIT = 10_000, 3_600_000  # ms between tries, by the workspace's clock
 SENDER = "noreply@workspace.example.com"
+NOWHERE = "http://127.0.0.1:9"  # of a webhook that was loaded, until it is made anew
 
 log = logging.getLogger("labs.workspace")
 
@@ -56,16 +54,12 @@ class Message:
     payload: dict[str, Any]
 
 
-class Email(Model):
-    model_config = ConfigDict(extra="forbid")
+class Email(Strict):
     addresses: Annotated[list[str], Field(min_length=1, max_length=30)]
 
 
-class Webhook(Model):
-    model_config = ConfigDict(extra="ignore")  # the SDK sends back what it was told: url_set and the like
+class Webhook(Strict):
     url: str
-    username: str | None = None
-    password: str | None = None
 
 
 class Config(Model):
@@ -83,44 +77,30 @@ class Which(Model):
     id: str
 
 
-class Change(Which):
-    display_name: Name | None = None
-    config: Config | None = None
-
-
-class Page(Model):
-    page_size: Annotated[int, Field(ge=1, le=100)] = 100
-    page_token: str | None = None
-
-
-class Smtp(Model):
-    model_config = ConfigDict(extra="forbid")
+class Smtp(Strict):
     host: Text
     port: Annotated[int, Field(ge=1, le=65535)]
 
 
-def post(
-    ctx: Context, message: Message, addresses: Sequence[str] = (), destinations: Sequence[str] = ()
-) -> None:
+def post(ctx: Context, message: Message, addresses: Sequence[str], destinations: Sequence[str]) -> None:
     """Put a message into the outbox, once for each e-mail address and each destination's id."""
+    told = (message.subject, message.body, json.dumps(message.payload))
     for address, destination in [*((a, None) for a in addresses), *((None, d) for d in destinations)]:
         ctx.db.execute(
             "INSERT INTO outbox (id, created, address, destination, subject, body, payload, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(str(uuid.uuid4()), ctx.now, address, destination),
-                *(message.subject, message.body, json.dumps(message.payload), ctx.now),
-            ),
+            (str(uuid.uuid4()), ctx.now, address, destination, *told, ctx.now),
         )
-    _wake(ctx)
+        _wake(ctx)
 
 
 def check_address(address: str) -> None:
     """Raise InvalidParameter if that is no e-mail address."""
-    plain = parseaddr(address)[1]
+    name, _, domain = address.partition("@")
     if (
-        plain != address
-        or address.count("@") != 1
-        or not all(address.split("@"))
+        parseaddr(address)[1] != address
+        or not name
+        or not domain
+        or "@" in domain
         or any(c <= " " for c in address)
     ):
         raise InvalidParameter(f"{address[:80]!r} is no e-mail address.")
@@ -128,121 +108,84 @@ def check_address(address: str) -> None:
 
 def check_destination(ctx: Context, id: str) -> None:
     """Raise InvalidParameter if there is no destination of that id."""
-    if ctx.db.execute("SELECT 1 FROM destinations WHERE id = ?", (id,)).fetchone() is None:
+    if store.get(ctx.db, KIND, id) is None:
         raise InvalidParameter(f"There is no notification destination with the id {id[:80]!r}.")
 
 
-def _checked(config: Config) -> tuple[str, dict[str, Any]]:
-    """Kind and content of a configuration. Raises InvalidParameter unless it is exactly one that this workspace has."""
+def _keep(ctx: Context, id: str, name: str, config: Config) -> None:
+    """Keep a destination. Raises InvalidParameter unless it is exactly one of a kind that this workspace has, AlreadyExists."""
     if config.model_extra:
         raise InvalidParameter(
             f"A destination of the kind {next(iter(config.model_extra))!r} isn't kept here; there are email and generic_webhook."
         )
     if (config.email is None) == (config.generic_webhook is None):
         raise InvalidParameter("config must hold exactly one of email and generic_webhook.")
-    if config.email:
-        for address in config.email.addresses:
-            check_address(address)
-        return "EMAIL", config.email.model_dump()
-    assert config.generic_webhook is not None
-    parts = urlsplit(config.generic_webhook.url)
-    here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if not parts.hostname or parts.scheme not in (("http", "https") if here else ("https",)):
-        raise InvalidParameter(
-            "A webhook's url must be https; http will do on this machine's own loopback alone."
-        )
-    return "WEBHOOK", config.generic_webhook.model_dump()
+    for address in config.email.addresses if config.email else []:
+        check_address(address)
+    url = config.generic_webhook.url if config.generic_webhook else None
+    if url is not None:
+        parts = urlsplit(url)
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if not parts.hostname or parts.scheme not in (("http", "https") if here else ("https",)):
+            raise InvalidParameter(
+                "A webhook's url must be https; http will do on this machine's own loopback alone."
+            )
+    body = {
+        "display_name": name,
+        "addresses": config.email.addresses if config.email else None,
+        "sealed": vault.seal(ctx.home, url.encode()).decode() if url else None,
+    }
+    try:
+        store.put(ctx.db, KIND, id, body, name)
+    except sqlite3.IntegrityError:
+        raise AlreadyExists(f"There is a notification destination {name!r} already.") from None
 
 
 def _create(ctx: Context, new: New) -> dict[str, Any]:
     identity.require_admin(ctx, "makes notification destinations")
-    kind, config = _checked(new.config)
-    _free(ctx, new.display_name, "")
-    number = str(uuid.uuid4())
-    sealed = vault.seal(ctx.home, json.dumps(config).encode())
-    ctx.db.execute("INSERT INTO destinations VALUES (?, ?, ?, ?)", (number, new.display_name, kind, sealed))
-    return _get(ctx, Which(id=number))
-
-
-def _free(ctx: Context, name: str, but: str) -> None:
-    if ctx.db.execute(
-        "SELECT 1 FROM destinations WHERE display_name = ? AND id != ?", (name, but)
-    ).fetchone():
-        raise AlreadyExists(f"There is a notification destination {name!r} already.")
-
-
-def _row(ctx: Context, id: str) -> sqlite3.Row:
-    row: sqlite3.Row | None = ctx.db.execute("SELECT * FROM destinations WHERE id = ?", (id,)).fetchone()
-    if row is None:
-        raise NotFound(f"There is no notification destination with the id {id[:80]!r}.")
-    return row
+    id = str(uuid.uuid4())
+    _keep(ctx, id, new.display_name, new.config)
+    return _get(ctx, Which(id=id))
 
 
 def _get(ctx: Context, which: Which) -> dict[str, Any]:
-    """A destination without its secrets: of a webhook is told only which parts are set."""
-    row = _row(ctx, which.id)
-    config = json.loads(vault.opened(ctx.home, row["sealed"]))
-    shown = (
-        {"email": config}
-        if row["kind"] == "EMAIL"
-        else {"generic_webhook": {f"{k}_set": v is not None for k, v in config.items()}}
+    """A destination without its secrets: of a webhook is told only that its address is set."""
+    found = store.get(ctx.db, KIND, which.id)
+    if found is None:
+        raise NotFound(f"There is no notification destination with the id {which.id[:80]!r}.")
+    config = (
+        {"email": {"addresses": found["addresses"]}}
+        if found["addresses"]
+        else {"generic_webhook": {"url_set": True}}
     )
-    return {
-        "id": row["id"],
-        "display_name": row["display_name"],
-        "destination_type": row["kind"],
-        "config": shown,
-    }
+    return {**_listed(which.id, found), "config": config}
 
 
-def _update(ctx: Context, change: Change) -> dict[str, Any]:
-    identity.require_admin(ctx, "changes notification destinations")
-    row = _row(ctx, change.id)
-    if change.display_name is None and change.config is None:
-        raise InvalidParameter("An update needs display_name or config.")
-    kind, sealed = row["kind"], row["sealed"]
-    if change.config:
-        kind, config = _checked(change.config)
-        sealed = vault.seal(ctx.home, json.dumps(config).encode())
-    name = change.display_name or row["display_name"]
-    _free(ctx, name, change.id)
-    ctx.db.execute(
-        "UPDATE destinations SET display_name = ?, kind = ?, sealed = ? WHERE id = ?",
-        (name, kind, sealed, change.id),
-    )
-    # What waits for this destination is tried at once: it may have been mended.
-    ctx.db.execute("UPDATE outbox SET due = ? WHERE destination = ? AND sent IS NULL", (ctx.now, change.id))
-    _wake(ctx)
-    return _get(ctx, Which(id=change.id))
+def _listed(id: str, found: dict[str, Any]) -> dict[str, Any]:
+    kind = "EMAIL" if found["addresses"] else "WEBHOOK"
+    return {"id": id, "display_name": found["display_name"], "destination_type": kind}
 
 
-def _delete(ctx: Context, which: Which) -> dict[str, Any]:
+def _delete(ctx: Context, which: Which) -> None:
     identity.require_admin(ctx, "deletes notification destinations")
-    _row(ctx, which.id)
-    ctx.db.execute("DELETE FROM destinations WHERE id = ?", (which.id,))
-    return {}
+    _get(ctx, which)
+    store.remove(ctx.db, KIND, which.id)
 
 
-def _list(ctx: Context, wanted: Page) -> dict[str, Any]:
-    rows = ctx.db.execute("SELECT * FROM destinations ORDER BY id").fetchall()
-    found, token = paging.page(
-        ctx, "destinations", rows, lambda row: [row["id"]], wanted.page_size, wanted.page_token
-    )
-    shown = [{"id": r["id"], "display_name": r["display_name"], "destination_type": r["kind"]} for r in found]
-    return {"results": shown} | ({"next_page_token": token} if token else {})
+def _list(ctx: Context, _: Model) -> dict[str, Any]:
+    return {"results": [_listed(id, found) for id, found in store.every(ctx.db, KIND)]}
 
 
-def _set_smtp(ctx: Context, smtp: Smtp) -> dict[str, Any]:
+def _set_smtp(ctx: Context, smtp: Smtp) -> None:
     """The course's own: through which server e-mails go out. Databricks has one of its own."""
     identity.require_admin(ctx, "sets the mail server")
     store.set_setting(ctx.db, "smtp", json.dumps([smtp.host, smtp.port]))
     ctx.db.execute("UPDATE outbox SET due = ? WHERE sent IS NULL", (ctx.now,))
     _wake(ctx)
-    return {}
 
 
 def _outbox(ctx: Context, _: Model) -> dict[str, Any]:
-    """The course's own: what was sent and what waits, and why; never with an address or password of a destination."""
+    """The course's own: what was sent and what waits, and why; never with a destination's address."""
     identity.require_admin(ctx, "looks into the outbox")
     rows = ctx.db.execute(
         "SELECT id, created, destination, subject, due, tries, sent, problem FROM outbox ORDER BY created, id"
@@ -252,7 +195,7 @@ def _outbox(ctx: Context, _: Model) -> dict[str, Any]:
 
 def _wake(ctx: Context) -> None:
     if sender := ctx.services.parts.get("notify"):
-        ctx.after_commit(sender.wake)
+        ctx.after_commit(sender.woken.set)
 
 
 def tick(ctx: Context) -> None:
@@ -272,26 +215,23 @@ def stop(services: Services) -> None:
 
 
 class Sender:
-    """The thread that empties the outbox."""
+    """The thread that empties the outbox whenever it is `woken`."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._woken, self._ended = threading.Event(), threading.Event()
+        self.woken, self._ended = threading.Event(), threading.Event()
+        self.woken.set()  # what an earlier process left
         self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
-        self._woken.set()  # what an earlier process left
         self._thread.start()
-
-    def wake(self) -> None:
-        self._woken.set()
 
     def stop(self) -> None:
         self._ended.set()
-        self._woken.set()
+        self.woken.set()
         self._thread.join(TIMEOUT)
 
     def _run(self) -> None:
-        while self._woken.wait() and not self._ended.is_set():
-            self._woken.clear()
+        while self.woken.wait() and not self._ended.is_set():
+            self.woken.clear()
             try:
                 while not self._ended.is_set() and self._send_next():
                     pass
@@ -306,140 +246,97 @@ class Sender:
             if row is None:
                 return False
             smtp = json.loads(store.setting(ctx.db, "smtp", "null"))
-            to = ctx.db.execute("SELECT * FROM destinations WHERE id = ?", (row["destination"],)).fetchone()
-            config = json.loads(vault.opened(ctx.home, to["sealed"])) if to else None
-        problem = _deliver(row, to["kind"] if to else None, config, smtp)
+            to: dict[str, Any] | None = {"addresses": [row["address"]]}
+            if row["destination"]:
+                to = store.get(ctx.db, KIND, row["destination"])
+            url = (
+                vault.opened(ctx.home, to["sealed"].encode()).decode() if to and not to["addresses"] else None
+            )
+        if to is None:
+            problem: str | None = "The notification destination is not there any more."
+        else:
+            problem = _call(url, row) if url else _mail(to["addresses"], row, smtp)
         with self._services.transaction() as ctx:
-            if problem is None:
-                ctx.db.execute(
-                    "UPDATE outbox SET sent = ?, tries = tries + 1, problem = NULL WHERE id = ?",
-                    (ctx.now, row["id"]),
-                )
-            else:
-                wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(row["tries"], 20))
-                ctx.db.execute(
-                    "UPDATE outbox SET due = ?, tries = tries + 1, problem = ? WHERE id = ?",
-                    (ctx.now + wait, problem, row["id"]),
-                )
+            wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(row["tries"], 20))
+            sent, due = (ctx.now, row["due"]) if problem is None else (None, ctx.now + wait)
+            query = "UPDATE outbox SET sent = ?, due = ?, tries = tries + 1, problem = ? WHERE id = ?"
+            ctx.db.execute(query, (sent, due, problem, row["id"]))
         return True
 
 
-def _deliver(
-    row: sqlite3.Row, kind: str | None, config: dict[str, Any] | None, smtp: list[Any] | None
-) -> str | None:
-    """Try to send; None if the channel took it, else a sentence that holds no secret."""
+def _mail(addresses: list[str], row: sqlite3.Row, smtp: list[Any] | None) -> str | None:
+    """Send by SMTP; None if the server took it, else a sentence."""
+    if smtp is None:
+        return "No mail server is set; an admin sets it by PUT /api/labs/smtp."
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = SENDER, ", ".join(addresses), row["subject"]
+    mail["Message-ID"] = f"<{row['id']}@workspace.example.com>"
+    mail.set_content(row["body"])
     try:
-        if row["address"] or kind == "EMAIL":
-            if smtp is None:
-                return "No mail server is set; an admin sets it by PUT /api/labs/smtp."
-            to = [row["address"]] if row["address"] else (config or {})["addresses"]
-            mail = EmailMessage()
-            mail["From"], mail["To"], mail["Subject"] = SENDER, ", ".join(to), row["subject"]
-            mail["Message-ID"] = f"<{row['id']}@workspace.example.com>"
-            mail.set_content(row["body"])
-            with smtplib.SMTP(smtp[0], smtp[1], timeout=TIMEOUT) as server:
-                server.send_message(mail)
-            return None
-        if config is None:
-            return "The notification destination is not there any more."
-        return _call(config, row)
+        with smtplib.SMTP(smtp[0], smtp[1], timeout=TIMEOUT) as server:
+            server.send_message(mail)
     except (OSError, smtplib.SMTPException, ValueError) as error:
-        return (
-            f"{type(error).__name__}: the channel did not take it."
-            if kind == "WEBHOOK"
-            else first_line(error)
-        )
+        return first_line(error)
+    return None
 
 
-def _call(config: dict[str, Any], row: sqlite3.Row) -> str | None:
+def _call(url: str, row: sqlite3.Row) -> str | None:
+    """Send by POST; None if the webhook took it, else a sentence, which doesn't hold the address."""
     import httpx  # late: it takes a fifth of a second
 
-    auth = (config["username"], config["password"] or "") if config["username"] else None
+    headers = {"Content-Type": "application/json", "Idempotency-Key": row["id"]}
     try:
-        answer = httpx.post(
-            config["url"],
-            content=row["payload"],
-            headers={"Content-Type": "application/json", "Idempotency-Key": row["id"]},
-            auth=auth,
-            timeout=TIMEOUT,
-            trust_env=False,
-        )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:  # its text may hold the address
+        answer = httpx.post(url, content=row["payload"], headers=headers, timeout=TIMEOUT, trust_env=False)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         return f"{type(error).__name__}: the webhook did not answer."
     return None if answer.is_success else f"The webhook answered {answer.status_code}."
 
 
-class _Destination(Model):
-    model_config = ConfigDict(extra="forbid")
+class _Destination(Strict):
     id: Name
     display_name: Name
     config: Config | None
 
 
-class _State(Model):
-    model_config = ConfigDict(extra="forbid")
+class _State(Strict):
     destinations: list[_Destination]
 
 
 def export(ctx: Context) -> dict[str, Any]:
-    """Destinations; a webhook's address and password stay where they are."""
-    found = []
-    for row in ctx.db.execute("SELECT * FROM destinations ORDER BY id"):
-        config = (
-            {"email": json.loads(vault.opened(ctx.home, row["sealed"]))} if row["kind"] == "EMAIL" else None
-        )
-        found.append({"id": row["id"], "display_name": row["display_name"], "config": config})
-    return {"destinations": found}
+    """Destinations; a webhook's address stays where it is."""
+    return {
+        "destinations": [
+            {
+                "id": id,
+                "display_name": found["display_name"],
+                "config": {"email": {"addresses": found["addresses"]}} if found["addresses"] else None,
+            }
+            for id, found in store.every(ctx.db, KIND)
+        ]
+    }
 
 
 def load(ctx: Context, state: dict[str, Any]) -> None:
-    """Have exactly these destinations. A webhook that was here before keeps its address; another leads nowhere until it is given one."""
+    """Have exactly these destinations. A webhook that was here before keeps its address; another leads nowhere."""
     told = validated(_State, state)
-    assert isinstance(told, _State)
-    kept = {
-        row["id"]: row["sealed"]
-        for row in ctx.db.execute("SELECT * FROM destinations WHERE kind = 'WEBHOOK'")
-    }
-    ctx.db.execute("DELETE FROM destinations")
-    nowhere = vault.seal(
-        ctx.home, json.dumps({"url": "http://127.0.0.1:9", "username": None, "password": None}).encode()
-    )
+    if len({each.id for each in told.destinations}) < len(told.destinations):
+        raise InvalidParameter("Two notification destinations have the same id.")
+    kept = dict(store.every(ctx.db, KIND))
+    store.clear(ctx.db, KIND)
     for each in told.destinations:
-        kind, sealed = "WEBHOOK", kept.get(each.id, nowhere)
-        if each.config:
-            kind, config = _checked(each.config)
-            sealed = vault.seal(ctx.home, json.dumps(config).encode())
-        with suppress(sqlite3.IntegrityError):
-            ctx.db.execute(
-                "INSERT INTO destinations VALUES (?, ?, ?, ?)", (each.id, each.display_name, kind, sealed)
-            )
-            continue
-        raise InvalidParameter(f"The notification destination {each.display_name!r} stands twice.")
+        before = kept.get(each.id) or {}
+        sealed = before.get("sealed")
+        url = vault.opened(ctx.home, sealed.encode()).decode() if sealed else NOWHERE
+        config = each.config or Config(generic_webhook=Webhook(url=url))
+        _keep(ctx, each.id, each.display_name, config)
 
 
-_PATH = "/api/2.0/notification-destinations"
-_HIDDEN = frozenset({"config"})
+_PATH, _SERVICE = "/api/2.0/notification-destinations", "notificationDestinations"
 ENDPOINTS = (
-    Endpoint(
-        "POST", _PATH, _create, New, ("notificationDestinations", "createNotificationDestination"), _HIDDEN
-    ),
-    Endpoint("GET", _PATH, _list, Page),
+    Endpoint("POST", _PATH, _create, New, (_SERVICE, "createNotificationDestination"), frozenset({"config"})),
+    Endpoint("GET", _PATH, _list),
     Endpoint("GET", f"{_PATH}/{{id}}", _get, Which),
-    Endpoint(
-        "PATCH",
-        f"{_PATH}/{{id}}",
-        _update,
-        Change,
-        ("notificationDestinations", "updateNotificationDestination"),
-        _HIDDEN,
-    ),
-    Endpoint(
-        "DELETE",
-        f"{_PATH}/{{id}}",
-        _delete,
-        Which,
-        ("notificationDestinations", "deleteNotificationDestination"),
-    ),
+    Endpoint("DELETE", f"{_PATH}/{{id}}", _delete, Which, (_SERVICE, "deleteNotificationDestination")),
     Endpoint("PUT", "/api/labs/smtp", _set_smtp, Smtp),
     Endpoint("GET", "/api/labs/outbox", _outbox),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.server
 import json
 import threading
@@ -24,13 +23,7 @@ from databricks.sdk.service.jobs import (
     ConditionTask,
     ConditionTaskOp,
     JobEmailNotifications,
-    JobNotificationSettings,
-    JobsHealthMetric,
-    JobsHealthOperator,
-    JobsHealthRule,
-    JobsHealthRules,
     Task,
-    TaskEmailNotifications,
     Webhook,
     WebhookNotifications,
 )
@@ -40,24 +33,20 @@ from labs_lib.engine.keeper import free_port
 from tests.workspace.conftest import Served
 from tests.workspace.jobs.conftest import finished, python, until
 
-PASSWORD = "hunter2-planted"
-
 
 class Hook:
     """A webhook that answers what it is told to, and keeps what it was sent."""
 
     def __init__(self) -> None:
         self.answer = 200
-        self.got: list[tuple[dict[str, Any], str, str]] = []  # payload, id, authorization
+        self.got: list[tuple[dict[str, Any], str]] = []  # payload, id
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 if outer.answer == 200:
-                    outer.got.append(
-                        (body, self.headers["Idempotency-Key"], self.headers["Authorization"] or "")
-                    )
+                    outer.got.append((body, self.headers["Idempotency-Key"]))
                 self.send_response(outer.answer)
                 self.end_headers()
 
@@ -70,7 +59,7 @@ class Hook:
 
     @property
     def events(self) -> list[str]:
-        return [payload["event_type"] for payload, _, _ in self.got]
+        return [payload["event_type"] for payload, _ in self.got]
 
 
 class Mailbox:
@@ -103,7 +92,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 def destination(workspace: Served, hook: Hook, name: str = "ops") -> str:
-    config = Config(generic_webhook=GenericWebhookConfig(url=hook.url, username="bot", password=PASSWORD))
+    config = Config(generic_webhook=GenericWebhookConfig(url=hook.url))
     return str(workspace.client().notification_destinations.create(display_name=name, config=config).id)
 
 
@@ -124,18 +113,15 @@ def test_destinations_never_show_what_they_hold(workspace: Served, hook: Hook) -
     mail = w.create(display_name="mail", config=Config(email=EmailConfig(addresses=["ana@example.com"])))
     shown = w.get(number)
     assert shown.destination_type.value == "WEBHOOK" and shown.config.generic_webhook.url is None
-    assert shown.config.generic_webhook.url_set and shown.config.generic_webhook.password_set
+    assert shown.config.generic_webhook.url_set
     assert w.get(str(mail.id)).config.email.addresses == ["ana@example.com"]
     assert sorted(str(each.display_name) for each in w.list()) == ["mail", "ops"]
-    assert [each.display_name for each in w.list(page_size=1)] and len(list(w.list(page_size=1))) == 2
-    w.update(number, display_name="operations")
-    assert w.get(number).display_name == "operations" and w.get(number).config.generic_webhook.url_set
     state = workspace.http.get("/api/labs/state").text
     for text in (
         state,
         *(p.read_bytes().decode(errors="replace") for p in workspace.home.rglob("*") if p.is_file()),
     ):
-        assert PASSWORD not in text and "planted-path" not in text
+        assert "planted-path" not in text
     w.delete(number)
     with pytest.raises(NotFound):
         w.get(number)
@@ -165,9 +151,8 @@ def test_refusals(workspace: Served, hook: Hook) -> None:
     ben = workspace.client("ben@example.com").notification_destinations
     with pytest.raises(PermissionDenied, match="Only an admin makes"):
         ben.create(display_name="b", config=Config(email=EmailConfig(addresses=["ben@example.com"])))
-    for call in (lambda: w.update(next(iter(w.list())).id), lambda: w.create(display_name="x")):
-        with pytest.raises(DatabricksError):
-            call()
+    with pytest.raises(DatabricksError):
+        w.create(display_name="x")
 
 
 def test_a_run_tells_by_mail_and_webhook(workspace: Served, hook: Hook, mailbox: Mailbox) -> None:
@@ -181,25 +166,22 @@ def test_a_run_tells_by_mail_and_webhook(workspace: Served, hook: Hook, mailbox:
         on_start=[Webhook(number)], on_success=[Webhook(number)], on_failure=[Webhook(number)]
     )
     mails = JobEmailNotifications(on_failure=["ana@example.com"])
-    own = TaskEmailNotifications(on_failure=["ben@example.com"])
     for right in ("1", "none"):
-        tasks = [condition(right), python(w, "t", f"assert {right!r} == '1'", email_notifications=own)]
+        tasks = [condition(right), python(w, "t", f"assert {right!r} == '1'")]
         job = w.jobs.create(
             name="nightly", tasks=tasks, email_notifications=mails, webhook_notifications=webhooks
         )
         run = finished(w, w.jobs.run_now(job.job_id).run_id)
-    until(lambda: len(mailbox.got) == 2 and len(hook.got) == 4, "two mails and four calls")
+    until(lambda: len(mailbox.got) == 1 and len(hook.got) == 4, "a mail and four calls")
     assert hook.events == ["jobs.on_start", "jobs.on_success", "jobs.on_start", "jobs.on_failure"]
-    payload, _, authorization = hook.got[-1]
+    payload, _ = hook.got[-1]
     assert payload["run"] == {"run_id": run.run_id} and payload["job"] == {
         "job_id": job.job_id,
         "name": "nightly",
     }
-    assert base64.b64decode(authorization.removeprefix("Basic ")).decode() == f"bot:{PASSWORD}"
-    to = {recipients[0]: mail for recipients, mail in mailbox.got}
-    assert to["ana@example.com"]["Subject"] == f"The run {run.run_id} of the job 'nightly' failed"
-    assert "AssertionError" in to["ben@example.com"].get_payload() and PASSWORD not in str(
-        to["ana@example.com"]
+    ((to, mail),) = mailbox.got
+    assert (
+        to == ["ana@example.com"] and mail["Subject"] == f"The run {run.run_id} of the job 'nightly' failed"
     )
     assert all(message["sent"] for message in outbox(workspace))
 
@@ -224,7 +206,7 @@ def test_a_channel_that_is_down_loses_nothing(workspace: Served, hook: Hook) -> 
     hook.answer = 200
     workspace.advance(7200)
     until(lambda: len(hook.got) == 3, "three calls")
-    assert len({key for _, key, _ in hook.got}) == 3
+    assert len({key for _, key in hook.got}) == 3
     assert all(message["sent"] for message in outbox(workspace))
 
 
@@ -235,48 +217,6 @@ def test_mail_waits_for_a_server_and_goes_as_soon_as_one_is_set(workspace: Serve
     until(lambda: any("No mail server" in str(m["problem"]) for m in outbox(workspace)), "the reason")
     workspace.http.put("/api/labs/smtp", json={"host": "127.0.0.1", "port": mailbox.port})
     until(lambda: mailbox.got, "the mail")
-
-
-def test_skipped_and_cancelled_runs_are_told_unless_unwanted(workspace: Served, hook: Hook) -> None:
-    w = workspace.client()
-    number = destination(workspace, hook)
-    webhooks = WebhookNotifications(on_failure=[Webhook(number)])
-    for quiet in (False, True):
-        wanted = JobNotificationSettings(no_alert_for_skipped_runs=quiet, no_alert_for_canceled_runs=quiet)
-        busy = python(w, "t", "from labs_lib.workspace.tasks.clock import busy_for\nbusy_for(9999)")
-        job = w.jobs.create(
-            name=f"quiet {quiet}", tasks=[busy], webhook_notifications=webhooks, notification_settings=wanted
-        )
-        first = w.jobs.run_now(job.job_id).run_id
-        assert finished(w, w.jobs.run_now(job.job_id).run_id).state.life_cycle_state.value == "SKIPPED"
-        w.jobs.cancel_run(first)
-    until(lambda: len(hook.got) == 2, "two calls")
-    assert {payload["job"]["name"] for payload, _, _ in hook.got} == {"quiet False"} and len(
-        outbox(workspace)
-    ) == 2
-
-
-def test_a_run_that_takes_too_long_is_told_once_by_the_workspaces_clock(
-    workspace: Served, hook: Hook
-) -> None:
-    w = workspace.client()
-    number = destination(workspace, hook)
-    rule = JobsHealthRule(
-        metric=JobsHealthMetric.RUN_DURATION_SECONDS, op=JobsHealthOperator.GREATER_THAN, value=3600
-    )
-    busy = python(w, "t", "from labs_lib.workspace.tasks.clock import busy_for\nbusy_for(7200)")
-    webhooks = WebhookNotifications(on_duration_warning_threshold_exceeded=[Webhook(number)])
-    job = w.jobs.create(
-        name="x", tasks=[busy], health=JobsHealthRules([rule]), webhook_notifications=webhooks
-    )
-    run_id = w.jobs.run_now(job.job_id).run_id
-    until(lambda: w.jobs.get_run(run_id).tasks[0].state.life_cycle_state.value == "RUNNING", "the start")
-    workspace.advance(3500)
-    assert outbox(workspace) == []
-    workspace.advance(200)
-    workspace.advance(200)
-    until(lambda: hook.events == ["jobs.on_duration_warning_threshold_exceeded"], "the warning")
-    assert len(outbox(workspace)) == 1
 
 
 def test_a_hanging_webhook_keeps_nobody_from_working(
@@ -308,4 +248,4 @@ def test_a_hanging_webhook_keeps_nobody_from_working(
     assert outbox(workspace)[0]["problem"] == "ReadTimeout: the webhook did not answer."
     workspace.advance(60)
     until(lambda: outbox(workspace)[0]["sent"], "the second try")
-    assert len({key for _, key, _ in hook.got}) == 1  # whoever got it twice can tell
+    assert len({key for _, key in hook.got}) == 1  # whoever got it twice can tell

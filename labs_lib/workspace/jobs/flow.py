@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, "trigger" TEXT NOT NULL,
     creator TEXT NOT NULL, run_as TEXT NOT NULL, settings TEXT NOT NULL, parameters TEXT NOT NULL, overrides TEXT NOT NULL,
     token TEXT UNIQUE, life TEXT NOT NULL, result TEXT, message TEXT NOT NULL DEFAULT '', code TEXT, asked INTEGER NOT NULL,
-    began INTEGER, ended INTEGER, timeout_at INTEGER, warn_at INTEGER, repairs TEXT NOT NULL DEFAULT '[]'
+    began INTEGER, ended INTEGER, timeout_at INTEGER, repairs TEXT NOT NULL DEFAULT '[]'
 );
 CREATE INDEX IF NOT EXISTS runs_of_job ON runs (job_id, life);
 CREATE INDEX IF NOT EXISTS runs_going ON runs (life) WHERE life IN ('QUEUED', 'RUNNING');
@@ -128,15 +128,8 @@ def submit(
 def _begin(ctx: Context, run_id: int) -> None:
     settings = settings_of(row(ctx, run_id))
     timeout_at = ctx.now + settings.timeout_seconds * 1000 if settings.timeout_seconds else None
-    warn_at = (
-        min((ctx.now + rule.value * 1000 + 1 for rule in settings.health.rules), default=None)
-        if settings.health
-        else None
-    )
-    ctx.db.execute(
-        "UPDATE runs SET life = 'RUNNING', began = ?, timeout_at = ?, warn_at = ? WHERE id = ?",
-        (ctx.now, timeout_at, warn_at, run_id),
-    )
+    query = "UPDATE runs SET life = 'RUNNING', began = ?, timeout_at = ? WHERE id = ?"
+    ctx.db.execute(query, (ctx.now, timeout_at, run_id))
     messages.tell(ctx, row(ctx, run_id), settings, "on_start")
     advance(ctx, run_id)
 
@@ -240,15 +233,13 @@ def end_attempt(
     _end_attempt(ctx, attempt_id, result, message, code, ended, life)
     run = row(ctx, attempt["run_id"])
     settings = settings_of(run)
-    task = settings.task(attempt["task_key"])
-    due = rules.retry_at(task.spec, attempt["number"], result, ctx.now)
+    due = rules.retry_at(settings.task(attempt["task_key"]).spec, attempt["number"], result, ctx.now)
     if due is not None and run["life"] == Life.RUNNING:
         ctx.db.execute("UPDATE attempts SET latest = 0 WHERE id = ?", (attempt_id,))
         again = _attempt(ctx, run["id"], attempt["task_key"], attempt["number"] + 1, Life.WAITING_FOR_RETRY)
         ctx.db.execute("UPDATE attempts SET retry_at = ? WHERE id = ?", (due, again))
         retry(ctx)
         return
-    messages.tell_task(ctx, run, settings, task, result, message)
     advance(ctx, run["id"])
     admit(ctx, run["job_id"])
 
@@ -295,7 +286,7 @@ def _end_run(ctx: Context, run_id: int, result: Result, message: str, life: Life
     if repairs:
         repairs[-1] |= {"end_time": ctx.now, "result": result}
     ctx.db.execute(
-        "UPDATE runs SET life = ?, result = ?, message = ?, code = ?, ended = ?, timeout_at = NULL, warn_at = NULL, repairs = ? WHERE id = ?",
+        "UPDATE runs SET life = ?, result = ?, message = ?, code = ?, ended = ?, timeout_at = NULL, repairs = ? WHERE id = ?",
         (life, result, message[:4000], _CODES[result], ctx.now, json.dumps(repairs), run_id),
     )
     machines.release_run(ctx, run_id)
@@ -375,7 +366,7 @@ def due(ctx: Context) -> int | None:
     """The next moment at which something of the jobs' happens by itself."""
     moments = ctx.db.execute(
         "SELECT (SELECT min(next_fire) FROM jobs), (SELECT min(retry_at) FROM attempts WHERE life = 'WAITING_FOR_RETRY'),"
-        " (SELECT min(until) FROM attempts WHERE life = 'RUNNING'), (SELECT min(warn_at) FROM runs WHERE life = 'RUNNING'),"
+        " (SELECT min(until) FROM attempts WHERE life = 'RUNNING'),"
         f" (SELECT min(timeout_at) FROM runs WHERE life = 'RUNNING' AND id NOT IN (SELECT run_id FROM attempts WHERE {ALIVE}))"
     ).fetchone()
     return min((moment for moment in moments if moment is not None), default=None)
@@ -392,11 +383,6 @@ def tick(ctx: Context) -> None:
     for run in ctx.db.execute(query, (ctx.now,)).fetchall():
         stop(ctx, run["id"], Result.TIMEDOUT, timed_out(settings_of(row(ctx, run["id"])).timeout_seconds))
     retry(ctx)
-    for run in ctx.db.execute(
-        "SELECT * FROM runs WHERE life = 'RUNNING' AND warn_at <= ?", (ctx.now,)
-    ).fetchall():
-        ctx.db.execute("UPDATE runs SET warn_at = NULL WHERE id = ?", (run["id"],))
-        messages.tell(ctx, run, settings_of(run), "on_duration_warning_threshold_exceeded")
     for job in ctx.db.execute(
         "SELECT * FROM jobs WHERE next_fire <= ? ORDER BY next_fire, id", (ctx.now,)
     ).fetchall():

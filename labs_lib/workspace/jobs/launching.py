@@ -8,8 +8,7 @@ import re
 import shutil
 import sqlite3
 import sys
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from labs_lib.workspace.jobs import flow, pipelines, references
 from labs_lib.workspace.tasks.clock import FOLDER
 
 # What of the service's own environment a task gets: nothing that may hold a credential.
-PASSED = (
+PASSED = [
     "PATH",
     "HOME",
     "USER",
@@ -35,7 +34,7 @@ PASSED = (
     "VIRTUAL_ENV",
     "JAVA_HOME",
     "SSL_CERT_FILE",
-)
+]
 _SPARK = re.compile(r"spark|\bdelta\b|%sql|^-- Databricks notebook", re.IGNORECASE)
 _IMPORT = re.compile(r"^\s*(?:from|import)\s+([\w.]+)", re.MULTILINE)
 
@@ -100,23 +99,11 @@ def launch(ctx: Context, attempt: sqlite3.Row) -> Launch:
         spec = {"parameters": told["base_parameters"] | given.get("notebook_params", {}) | parameters}
         spark = wants_spark(main, around) or main.language == "SQL"
         command = (*child, "notebook")
-    elif task.kind == "python_wheel_task":
-        wheels = [_wheel(as_ctx, folder, library) for library in task.libraries if library.get("whl")]
-        named = told["named_parameters"] | given.get("python_named_params", {})
-        arguments = [
-            *(given.get("python_params") or told["parameters"]),
-            *(f"--{k}={v}" for k, v in named.items()),
-        ]
-        spec = {"package": told["package_name"], "entry_point": told["entry_point"], "arguments": arguments}
-        command, spark = (
-            (*child, "wheel"),
-            any(_SPARK.search(source) for path in wheels for source in _sources(path)),
-        )
     elif task.kind == "sql_task":
         main = files.read(as_ctx, told["file"]["path"], "CAN_READ")
         text = notebooks.text(main.content)
         spec = {"text": text, "warehouse_id": told["warehouse_id"]}
-        spec["parameters"] = told["parameters"] | given.get("sql_params", {}) | parameters
+        spec["parameters"] = told["parameters"] | parameters
         command = (*child, "sql")
     else:
         command = pipelines.command(as_ctx, folder, told["pipeline_id"], told["full_refresh"])
@@ -135,23 +122,12 @@ def launch(ctx: Context, attempt: sqlite3.Row) -> Launch:
             FOLDER: str(folder),
         }
     )
-    if task.kind == "python_wheel_task":
-        environment["PYTHONPATH"] = os.pathsep.join(wheels)
     ctx.db.execute("UPDATE attempts SET resolved = ? WHERE id = ?", (json.dumps(told), attempt["id"]))
     left = max(1.0, (run["timeout_at"] - ctx.now) / 1000) if run["timeout_at"] else 0.0
     own = float(task.timeout_seconds)
     of_run = bool(left) and (not own or left < own)
-    return Launch(
-        attempt["id"],
-        folder,
-        mark_of(ctx, attempt["id"]),
-        command,
-        cwd,
-        environment,
-        left if of_run else own,
-        of_run,
-        spark,
-    )
+    mark, limit = mark_of(ctx, attempt["id"]), left if of_run else own
+    return Launch(attempt["id"], folder, mark, command, cwd, environment, limit, of_run, spark)
 
 
 def wants_spark(main: rules.Item, around: Sequence[rules.Item]) -> bool:
@@ -203,24 +179,6 @@ def _runnable(main: rules.Item) -> bytes:
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
     return json.dumps(notebook).encode()
-
-
-def _wheel(ctx: Context, folder: Path, library: dict[str, Any]) -> str:
-    item = files.read(ctx, str(library["whl"]), "CAN_READ")
-    path = folder / Path(item.path).name
-    path.write_bytes(item.content)
-    return str(path)
-
-
-def _sources(wheel: str) -> Iterator[str]:
-    """The Python sources in a wheel. Raises InvalidParameter if it is none."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for entry in archive.infolist():
-                if entry.filename.endswith(".py") and entry.file_size < rules.MOST_BYTES:
-                    yield archive.read(entry).decode(errors="replace")
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        raise InvalidParameter(f"{Path(wheel).name} is no wheel.") from None
 
 
 def _token(ctx: Context, attempt_id: int) -> str:

@@ -22,14 +22,14 @@ RunIf = Literal[
 KINDS = (
     "notebook_task",
     "spark_python_task",
-    "python_wheel_task",
     "sql_task",
     "pipeline_task",
     "condition_task",
 )
-NOT_HERE = ("continuous", "trigger", "triggers", "git_source")
+NOT_HERE = ("continuous", "trigger", "triggers", "git_source", "health", "libraries", "notification_settings")
+NOT_AT_TASKS = ("email_notifications", "webhook_notifications")  # a run tells of itself as a whole
 MOST_TASKS, MOST_TAGS = 1000, 25
-EVENTS = ("on_start", "on_success", "on_failure", "on_duration_warning_threshold_exceeded")
+EVENTS = ("on_start", "on_success", "on_failure")
 
 
 class Loose(Model):
@@ -53,13 +53,6 @@ class PythonTask(Loose):
     python_file: str
     parameters: list[str] = []
     source: Literal["WORKSPACE"] = "WORKSPACE"
-
-
-class WheelTask(Loose):
-    package_name: Annotated[str, StringConstraints(pattern=r"^[\w.\-]+$")]
-    entry_point: Annotated[str, StringConstraints(pattern=r"^[\w.\-]+$")]
-    parameters: list[str] = []
-    named_parameters: dict[str, str] = {}
 
 
 class SqlFile(Loose):
@@ -86,16 +79,6 @@ class ConditionTask(Model):
     right: str
 
 
-class Rule(Model):
-    metric: Literal["RUN_DURATION_SECONDS"]
-    op: Literal["GREATER_THAN"]
-    value: Annotated[int, Field(ge=0)]
-
-
-class Health(Model):
-    rules: list[Rule] = []
-
-
 class Webhook(Model):
     id: str
 
@@ -104,34 +87,17 @@ class Emails(Loose):
     on_start: list[str] = []
     on_success: list[str] = []
     on_failure: list[str] = []
-    on_duration_warning_threshold_exceeded: list[str] = []
-    no_alert_for_skipped_runs: bool = False
 
 
 class Webhooks(Loose):
     on_start: list[Webhook] = []
     on_success: list[Webhook] = []
     on_failure: list[Webhook] = []
-    on_duration_warning_threshold_exceeded: list[Webhook] = []
 
 
-class Quiet(Loose):
-    no_alert_for_skipped_runs: bool = False
-    no_alert_for_canceled_runs: bool = False
-
-
-class Notified(Loose):
-    """What tasks and jobs have in common: whom to tell, how long it may take."""
-
-    email_notifications: Emails = Emails()
-    webhook_notifications: Webhooks = Webhooks()
-    notification_settings: Quiet = Quiet()
-    health: Health | None = None
-    timeout_seconds: Seconds = 0
-
-
-class Task(Notified):
+class Task(Loose):
     task_key: Key
+    timeout_seconds: Seconds = 0
     depends_on: list[DependsOn] = []
     run_if: RunIf = "ALL_SUCCESS"
     max_retries: Annotated[int, Field(ge=-1)] = 0
@@ -140,14 +106,12 @@ class Task(Notified):
     disabled: Literal[False] = False
     notebook_task: NotebookTask | None = None
     spark_python_task: PythonTask | None = None
-    python_wheel_task: WheelTask | None = None
     sql_task: SqlTask | None = None
     pipeline_task: PipelineTask | None = None
     condition_task: ConditionTask | None = None
     job_cluster_key: str | None = None
     existing_cluster_id: str | None = None
     new_cluster: dict[str, Any] | None = None
-    libraries: list[dict[str, Any]] = []
 
     @property
     def kind(self) -> str:
@@ -192,8 +156,11 @@ class Queue(Model):
     enabled: bool
 
 
-class Settings(Notified):
+class Settings(Loose):
     name: Text = "Untitled"
+    email_notifications: Emails = Emails()
+    webhook_notifications: Webhooks = Webhooks()
+    timeout_seconds: Seconds = 0
     tasks: Annotated[list[Task], Field(max_length=MOST_TASKS)] = []
     job_clusters: Annotated[list[JobCluster], Field(max_length=100)] = []
     parameters: list[Parameter] = []
@@ -228,25 +195,32 @@ class Settings(Notified):
 
 def check(ctx: Context, settings: Settings) -> None:
     """Raise InvalidParameter, which names task and field, if a run of these settings could not be; or what refuses a cluster of theirs."""
-    extra = settings.model_extra or {}
-    if wrong := [name for name in NOT_HERE if extra.get(name)]:
-        raise InvalidParameter(
-            f"This workspace has no {wrong[0]} for jobs; use a schedule, and files of the workspace."
-        )
+    for part in (settings, *settings.tasks):
+        if wrong := [name for name in (*NOT_HERE, *NOT_AT_TASKS) if (part.model_extra or {}).get(name)]:
+            raise InvalidParameter(
+                f"This workspace has no {wrong[0]} for jobs and their tasks; jobs have a schedule, notifications, and files of the workspace."
+            )
     check_graph(settings.specs)
     names = [parameter.name for parameter in settings.parameters]
-    _once("parameter", names)
-    _once("job cluster", [cluster.job_cluster_key for cluster in settings.job_clusters])
+    for what, given in (
+        ("parameter", names),
+        ("job cluster", [c.job_cluster_key for c in settings.job_clusters]),
+    ):
+        if twice := [name for name in given if given.count(name) > 1]:
+            raise InvalidParameter(f"The {what} {twice[0]!r} stands twice in the job.")
     if settings.schedule:
         quartz.check(settings.schedule.quartz_cron_expression, settings.schedule.timezone_id)
     if settings.run_as and (settings.run_as.user_name is None) == (
         settings.run_as.service_principal_name is None
     ):
         raise InvalidParameter("run_as takes user_name or service_principal_name, exactly one of the two.")
-    _check_notified(ctx, settings)
+    for event in EVENTS:
+        for address in getattr(settings.email_notifications, event):
+            notify.check_address(address)
+        for webhook in getattr(settings.webhook_notifications, event):
+            notify.check_destination(ctx, webhook.id)
     for task in settings.tasks:
         _check_task(settings, task)
-        _check_notified(ctx, task)
         references.check(task.model_dump(include=set(KINDS)), frozenset(names))
     for spec in [
         *(c.new_cluster for c in settings.job_clusters),
@@ -270,12 +244,12 @@ def _check_task(settings: Settings, task: Task) -> None:
         raise InvalidParameter(
             f"The task {task.task_key!r} has {len(given) or 'no'} task types; it needs exactly one of {', '.join(KINDS)}."
         )
-    compute = [
+    on = [
         n for n in ("job_cluster_key", "existing_cluster_id", "new_cluster") if getattr(task, n) is not None
     ]
-    if len(compute) > 1:
+    if len(on) > 1:
         raise InvalidParameter(
-            f"The task {task.task_key!r} has {' and '.join(compute)}; it takes one of them at most."
+            f"The task {task.task_key!r} has {' and '.join(on)}; it takes one of them at most."
         )
     if task.job_cluster_key and task.job_cluster_key not in [
         c.job_cluster_key for c in settings.job_clusters
@@ -291,36 +265,10 @@ def _check_task(settings: Settings, task: Task) -> None:
             )
 
 
-def _check_notified(ctx: Context, settings: Notified) -> None:
-    for event in EVENTS:
-        for address in getattr(settings.email_notifications, event):
-            notify.check_address(address)
-        for webhook in getattr(settings.webhook_notifications, event):
-            notify.check_destination(ctx, webhook.id)
-
-
-def _once(what: str, names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise InvalidParameter(f"The {what} {name!r} stands twice in the job.")
-        seen.add(name)
-
-
 def updated(old: dict[str, Any], new: dict[str, Any], remove: Iterable[str]) -> dict[str, Any]:
-    """Settings after an update: fields are replaced, but tasks and job clusters merged by their keys. Raises InvalidParameter."""
-    merged = dict(old)
+    """Settings after an update: fields are replaced, but tasks and job clusters merged by their keys."""
+    merged = {field: value for field, value in old.items() if field not in set(remove)}
     keys = {"tasks": "task_key", "job_clusters": "job_cluster_key"}
-    for path in remove:
-        field, _, entry = path.partition("/")
-        if entry and field in keys:
-            merged[field] = [each for each in merged.get(field, []) if each[keys[field]] != entry]
-        elif entry:
-            raise InvalidParameter(
-                f"fields_to_remove has {path!r}; of nested fields only tasks and job clusters can be removed."
-            )
-        else:
-            merged.pop(field, None)
     for field, value in new.items():
         if field in keys and isinstance(value, list):
             key = keys[field]

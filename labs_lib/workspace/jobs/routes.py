@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
-from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from labs_lib.workspace import identity, permissions
 from labs_lib.workspace.ground import paging, store
 from labs_lib.workspace.ground.context import Context, Services
-from labs_lib.workspace.ground.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Strict, validated
 from labs_lib.workspace.ground.errors import InvalidParameter, InvalidState, NotFound, PermissionDenied
 from labs_lib.workspace.jobs import flow, launching, model, pipelines, rules, runner, shown, simulate
 from labs_lib.workspace.jobs.model import Settings
@@ -24,7 +22,6 @@ from labs_lib.workspace.permissions.routes import Entry, checked
 SCHEMA = flow.SCHEMA
 LEVELS = ("CAN_VIEW", "CAN_MANAGE_RUN", "CAN_MANAGE", "IS_OWNER")
 MOST_OUTPUT = 5 * 2**20  # characters of a run's output
-PARAMETERS = ("notebook_params", "python_params", "python_named_params", "sql_params")
 
 
 class NewJob(Settings):
@@ -77,11 +74,11 @@ class Parameters(Model):
     job_parameters: dict[str, str] = {}
     notebook_params: dict[str, str] = {}
     python_params: list[str] = []
-    python_named_params: dict[str, str] = {}
-    sql_params: dict[str, str] = {}
 
     def overrides(self) -> dict[str, Any]:
-        return {name: value for name in PARAMETERS if (value := getattr(self, name))}
+        return {
+            name: value for name in ("notebook_params", "python_params") if (value := getattr(self, name))
+        }
 
 
 class RunNow(Which, Parameters):
@@ -102,8 +99,7 @@ class Repair(WhichRun, Parameters):
     latest_repair_id: int | None = None
 
 
-class CancelAll(Model):
-    job_id: int | None = None
+class CancelAll(Which):
     all_queued_runs: bool = False
 
 
@@ -177,29 +173,26 @@ def _create(ctx: Context, new: NewJob) -> dict[str, Any]:
     settings = _settings(new)
     model.check(ctx, settings)
     job_id = store.next_id(ctx.db, "job")
-    ctx.db.execute(
-        "INSERT INTO jobs (id, creator, run_as, created, settings, next_fire) VALUES (?, ?, ?, ?, ?, ?)",
-        (
-            *(job_id, ctx.caller.user_name, _principal(ctx, settings), ctx.now),
-            *(json.dumps(settings.stored()), flow.next_fire(settings, ctx.now)),
-        ),
-    )
+    _insert(ctx, job_id, ctx.caller.user_name, _principal(ctx, settings), settings)
     _share(ctx, job_id, new.access_control_list)
     return {"job_id": job_id}
 
 
-def _reset(ctx: Context, wanted: Reset) -> dict[str, Any]:
+def _insert(ctx: Context, job_id: int, creator: str, run_as: str, settings: Settings) -> None:
+    ctx.db.execute(
+        "INSERT INTO jobs (id, creator, run_as, created, settings, next_fire) VALUES (?, ?, ?, ?, ?, ?)",
+        (job_id, creator, run_as, ctx.now, json.dumps(settings.stored()), flow.next_fire(settings, ctx.now)),
+    )
+
+
+def _reset(ctx: Context, wanted: Reset) -> None:
     _change(ctx, _job(ctx, wanted.job_id, "CAN_MANAGE"), wanted.new_settings)
-    return {}
 
 
-def _update(ctx: Context, wanted: Update) -> dict[str, Any]:
+def _update(ctx: Context, wanted: Update) -> None:
     row = _job(ctx, wanted.job_id, "CAN_MANAGE")
     merged = model.updated(json.loads(row["settings"]), wanted.new_settings, wanted.fields_to_remove)
-    settings = validated(Settings, merged)
-    assert isinstance(settings, Settings)
-    _change(ctx, row, settings)
-    return {}
+    _change(ctx, row, validated(Settings, merged))
 
 
 def _change(ctx: Context, row: sqlite3.Row, settings: Settings) -> None:
@@ -222,11 +215,10 @@ def _change(ctx: Context, row: sqlite3.Row, settings: Settings) -> None:
     flow.admit(ctx, row["id"])
 
 
-def _delete(ctx: Context, which: Which) -> dict[str, Any]:
+def _delete(ctx: Context, which: Which) -> None:
     _job(ctx, which.job_id, "CAN_MANAGE")
     ctx.db.execute("DELETE FROM jobs WHERE id = ?", (which.job_id,))
     _stop_all(ctx, "job_id = ?", [which.job_id], "The job was deleted.")
-    return {}
 
 
 def _get(ctx: Context, which: Which) -> dict[str, Any]:
@@ -240,12 +232,13 @@ def _list(ctx: Context, wanted: ListJobs) -> dict[str, Any]:
     told = [shown.job(row) | {"settings": json.loads(row["settings"])} for row in seen]
     if wanted.name is not None:
         told = [each for each in told if each["settings"]["name"].lower() == wanted.name.lower()]
-    found, token = paging.page(
-        ctx, f"jobs {wanted.name}", told, lambda each: [-each["job_id"]], wanted.limit, wanted.page_token
+    scope = f"jobs {wanted.name}"
+    found, more = paging.page(
+        ctx, scope, told, lambda each: [-each["job_id"]], wanted.limit, wanted.page_token
     )
     for each in found if not wanted.expand_tasks else []:
         each["settings"] = {k: v for k, v in each["settings"].items() if k not in ("tasks", "job_clusters")}
-    return {"jobs": found, "has_more": token is not None} | ({"next_page_token": token} if token else {})
+    return {"jobs": found, "has_more": bool(more), **more}
 
 
 def _run_now(ctx: Context, wanted: RunNow) -> dict[str, Any]:
@@ -341,11 +334,11 @@ def _list_runs(ctx: Context, wanted: ListRuns) -> dict[str, Any]:
             may[row["job_id"]] = permissions.allowed(ctx, "jobs", str(row["job_id"]), "CAN_VIEW")
     scope = f"runs {conditions} {values}"
     seen = [row for row in rows if may[row["job_id"]]]
-    found, token = paging.page(
+    found, more = paging.page(
         ctx, scope, seen, lambda row: [-row["asked"], -row["id"]], wanted.limit or 26, wanted.page_token
     )
     told = [shown.run(ctx, flow.row(ctx, row["id"]), wanted.expand_tasks) for row in found]
-    return {"runs": told, "has_more": token is not None} | ({"next_page_token": token} if token else {})
+    return {"runs": told, "has_more": bool(more), **more}
 
 
 def _output(ctx: Context, wanted: WhichRun) -> dict[str, Any]:
@@ -384,29 +377,20 @@ def _text(path: Any) -> str | None:
         return None
 
 
-def _cancel(ctx: Context, which: WhichRun) -> dict[str, Any]:
+def _cancel(ctx: Context, which: WhichRun) -> None:
     run = _run(ctx, which.run_id, "CAN_MANAGE_RUN")
     sentence = f"Run cancelled by {ctx.caller.user_name}."
     if run["id"] == which.run_id:
         flow.stop(ctx, run["id"], Result.CANCELED, sentence)
-        return {}
-    flow.kill(ctx, which.run_id)
-    flow.end_attempt(ctx, which.run_id, Result.CANCELED, sentence)
-    return {}
+    else:  # one task of it
+        flow.kill(ctx, which.run_id)
+        flow.end_attempt(ctx, which.run_id, Result.CANCELED, sentence)
 
 
-def _cancel_all(ctx: Context, wanted: CancelAll) -> dict[str, Any]:
-    sentence = f"Run cancelled by {ctx.caller.user_name}."
-    if wanted.job_id is not None:
-        _job(ctx, wanted.job_id, "CAN_MANAGE_RUN")
-        only = " AND life = 'QUEUED'" if wanted.all_queued_runs else ""
-        _stop_all(ctx, f"job_id = ?{only}", [wanted.job_id], sentence)
-    elif wanted.all_queued_runs:
-        identity.require_admin(ctx, "cancels the queued runs of all jobs")
-        _stop_all(ctx, "life = 'QUEUED'", [], sentence)
-    else:
-        raise InvalidParameter("Give job_id, or all_queued_runs, or both.")
-    return {}
+def _cancel_all(ctx: Context, wanted: CancelAll) -> None:
+    _job(ctx, wanted.job_id, "CAN_MANAGE_RUN")
+    only = " AND life = 'QUEUED'" if wanted.all_queued_runs else ""
+    _stop_all(ctx, f"job_id = ?{only}", [wanted.job_id], f"Run cancelled by {ctx.caller.user_name}.")
 
 
 def _stop_all(ctx: Context, condition: str, values: list[Any], sentence: str) -> None:
@@ -414,22 +398,6 @@ def _stop_all(ctx: Context, condition: str, values: list[Any], sentence: str) ->
     query = f"SELECT id FROM runs WHERE {condition} AND life IN ('QUEUED', 'RUNNING') ORDER BY life = 'RUNNING', id DESC"
     for row in ctx.db.execute(query, values).fetchall():
         flow.stop(ctx, row["id"], Result.CANCELED, sentence)
-
-
-def _delete_run(ctx: Context, which: WhichRun) -> dict[str, Any]:
-    run = _run(ctx, which.run_id, "CAN_MANAGE")
-    if run["life"] not in FINAL:
-        raise InvalidState(
-            f"Run {run['id']} is {run['life']}; an active run can't be deleted, cancel it first."
-        )
-    folders = [
-        launching.folder_of(ctx.home, r["id"])
-        for r in ctx.db.execute("SELECT id FROM attempts WHERE run_id = ?", (run["id"],))
-    ]
-    ctx.db.execute("DELETE FROM runs WHERE id = ?", (run["id"],))
-    for folder in folders:
-        ctx.after_commit(partial(shutil.rmtree, folder, ignore_errors=True))
-    return {}
 
 
 def _repair(ctx: Context, wanted: Repair) -> dict[str, Any]:
@@ -468,23 +436,20 @@ def _current(ctx: Context, run: sqlite3.Row) -> Settings:
     return now if {t.task_key for t in now.tasks} == {t.task_key for t in before.tasks} else before
 
 
-class _Job(Model):
-    model_config = ConfigDict(extra="forbid")
+class _Job(Strict):
     job_id: int = Field(gt=0)
     creator_user_name: str
     run_as_user_name: str
     settings: Settings
 
 
-class _Pipeline(Model):
-    model_config = ConfigDict(extra="forbid")
+class _Pipeline(Strict):
     pipeline_id: str
     creator_user_name: str
     spec: pipelines.Pipeline
 
 
-class _State(Model):
-    model_config = ConfigDict(extra="forbid")
+class _State(Strict):
     jobs: list[_Job]
     pipelines: list[_Pipeline] = []
 
@@ -510,7 +475,6 @@ def export(ctx: Context) -> dict[str, Any]:
 def load(ctx: Context, state: dict[str, Any]) -> None:
     """Have exactly these jobs and pipelines; runs that go on are stopped. Raises InvalidParameter, which names the job."""
     told = validated(_State, state)
-    assert isinstance(told, _State)
     _stop_all(ctx, "1", [], "The workspace's state was replaced.")
     ctx.db.execute("DELETE FROM jobs")
     for job in told.jobs:
@@ -523,18 +487,9 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
                 raise InvalidParameter(
                     f"job {job.job_id}: there is no user or service principal {name[:80]!r}."
                 )
-        if (
-            _exists(ctx, str(job.job_id))
-            and ctx.db.execute("SELECT 1 FROM jobs WHERE id = ?", (job.job_id,)).fetchone()
-        ):
+        if _declared(ctx, str(job.job_id)):
             raise InvalidParameter(f"job {job.job_id} stands twice.")
-        ctx.db.execute(
-            "INSERT INTO jobs (id, creator, run_as, created, settings, next_fire) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                *(job.job_id, job.creator_user_name, job.run_as_user_name, ctx.now),
-                *(json.dumps(job.settings.stored()), flow.next_fire(job.settings, ctx.now)),
-            ),
-        )
+        _insert(ctx, job.job_id, job.creator_user_name, job.run_as_user_name, job.settings)
     store.reserve_ids(ctx.db, "job", max((job.job_id for job in told.jobs), default=0))
     store.clear(ctx.db, pipelines.KIND)
     for each in told.pipelines:
@@ -573,7 +528,6 @@ ENDPOINTS = (
     Endpoint("GET", f"{_AT}/runs/get-output", _output, WhichRun, ("jobs", "getRunOutput")),
     Endpoint("POST", f"{_AT}/runs/cancel", _cancel, WhichRun, ("jobs", "cancel")),
     Endpoint("POST", f"{_AT}/runs/cancel-all", _cancel_all, CancelAll, ("jobs", "cancelAllRuns")),
-    Endpoint("POST", f"{_AT}/runs/delete", _delete_run, WhichRun, ("jobs", "deleteRun")),
     Endpoint("POST", f"{_AT}/runs/repair", _repair, Repair, ("jobs", "repairRun")),
     *pipelines.ENDPOINTS,
     *simulate.ENDPOINTS,

@@ -1,4 +1,4 @@
-"""Runs a task that isn't a Python file: `python -m labs_lib.workspace.tasks.child notebook|sql|wheel`, in the process that `keep` keeps.
+"""Runs a task that isn't a Python file: `python -m labs_lib.workspace.tasks.child notebook|sql`, in the process that `keep` keeps.
 
 What it is to do is in task.json in the task's folder. It ends with 0 if the task succeeded, and else prints why.
 """
@@ -32,7 +32,7 @@ def main(kind: str) -> int:
     """Do what task.json says; returns the code to exit with."""
     folder = Path(os.environ[FOLDER])
     told = json.loads((folder / "task.json").read_text())
-    return {"notebook": notebook, "sql": sql, "wheel": wheel}[kind](folder, told)
+    return {"notebook": notebook, "sql": sql}[kind](folder, told)
 
 
 def notebook(folder: Path, told: dict[str, Any]) -> int:
@@ -68,29 +68,6 @@ def notebook(folder: Path, told: dict[str, Any]) -> int:
         print(re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback)), file=sys.stderr)
         return 1
     return 0
-
-
-def wheel(folder: Path, told: dict[str, Any]) -> int:
-    """Call a package's entry point, or the function of that name in it, with the parameters as its arguments."""
-    from importlib import import_module
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    sys.argv = [told["entry_point"], *told["arguments"]]
-    try:
-        points = [p for p in distribution(told["package"]).entry_points if p.name == told["entry_point"]]
-    except PackageNotFoundError:
-        print(
-            f"The package {told['package']!r} is not among the task's libraries, nor installed.",
-            file=sys.stderr,
-        )
-        return 1
-    call = (
-        points[0].load()
-        if points
-        else getattr(import_module(told["package"].replace("-", "_")), told["entry_point"])
-    )
-    result = call()
-    return result if isinstance(result, int) else 0
 
 
 def sql(folder: Path, told: dict[str, Any]) -> int:

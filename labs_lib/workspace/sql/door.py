@@ -56,6 +56,7 @@ class Door:
         self._starting = threading.Lock()
         self._preparing = threading.Lock()  # what Spark holds is made by one statement at a time
         self._holds: dict[str, str] = {}
+        self._cancelled: set[str] = set()
         self._parsed = lru_cache(MAX_PARSES)(lambda text: _node(self.jvm.parse(text)))
 
     @property
@@ -74,6 +75,7 @@ class Door:
                 self._jvm = None
 
     def cancel(self, statement_id: str) -> None:
+        self._cancelled.add(statement_id)  # first: it may not have come to the JVM yet
         if self._jvm:
             with contextlib.suppress(Exception):
                 self._jvm.cancel(statement_id)
@@ -144,6 +146,8 @@ class Door:
         self._holds[name] = statement
 
     def _run(self, asked: _Asked, rewriter: Rewriter, plan: Any, limit: int) -> Result:
+        if asked.statement.id in self._cancelled:
+            raise Failed("The statement was cancelled before it ran.")
         with _translated(rewriter):
             return self.jvm.run(plan, asked.statement.id, limit)
 

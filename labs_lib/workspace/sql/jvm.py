@@ -108,8 +108,8 @@ class Jvm:
         self._call("run", self._session, self._call("parse", self._session, text), "door", 0)
 
     def cancel(self, group: str) -> None:
-        """End the jobs of a statement that runs."""
-        self._spark.sparkContext().cancelJobGroup(group)
+        """End the jobs of a statement that runs, and those that it has yet to begin."""
+        self._spark.sparkContext().cancelJobGroupAndFutureJobs(group)
 
     @property
     def _session(self) -> Any:

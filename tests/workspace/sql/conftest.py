@@ -69,7 +69,9 @@ class Company:
             wait_timeout="20s",
             parameters=parameters or None,
         )
+        end = time.monotonic() + 120
         while found.status and found.status.state in (StatementState.PENDING, StatementState.RUNNING):
+            assert time.monotonic() < end, f"it still runs: {text}"
             time.sleep(0.2)
             found = api.get_statement(str(found.statement_id))
         assert found.status and found.status.state in (StatementState.SUCCEEDED, StatementState.FAILED), found

@@ -17,6 +17,8 @@ from databricks.sdk.service.sql import (
     TimeRange,
 )
 
+from labs_lib.workspace.sql.model import Failed
+from labs_lib.workspace.sql.statements import runner
 from workspace.sql.conftest import ANA, BEN, EVE, PLANTED, Company
 
 pytestmark = pytest.mark.xdist_group("sql_door")  # one JVM for all that try the door
@@ -231,7 +233,17 @@ def test_a_statement_that_runs_is_cancelled(company: Company) -> None:
     api.cancel_execution(found.statement_id)
     again = api.get_statement(found.statement_id)
     assert again.status and again.status.state == StatementState.CANCELED
-    assert company.rows("SELECT 1", BEN) == [["1"]]
+    assert company.rows("SELECT count(*) FROM dept", BEN) == [["3"]]
+
+
+def test_a_statement_is_cancelled_before_spark_has_a_job_of_it(company: Company) -> None:
+    """Spark ends the jobs that a group has; one that comes a moment later would run for days, and all others wait behind it."""
+    jvm = runner(company.served.inside).door.jvm
+    plan, _ = jvm.analyse("SELECT count(*) FROM range(10)")
+    assert jvm.run(plan, "another", 1).rows == [["10"]]
+    jvm.cancel("early")
+    with pytest.raises(Failed, match="cancel"):
+        jvm.run(plan, "early", 1)
 
 
 def test_warehouses_are_for_those_who_may_use_them(company: Company) -> None:

@@ -34,13 +34,14 @@ test: setup
 	@$(DRAW) $(BIN)/python -m pytest tests -m "not alone and not proof" --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 	@$(DRAW) $(BIN)/python -m pytest tests -m "alone and not proof"
 
-# make prove EXERCISE=2a proves one exercise, MODULE=02_patterns a module, nothing all of it; make test says which are needed.
+# make prove EXERCISE=2a proves one exercise, MODULE=02_patterns a module, SUITE=workspace a room's long tests, nothing all of it;
+# make test says which are needed.
 prove: setup
-	@$(BIN)/grader prove $(MODULE) $(EXERCISE)
+	@$(BIN)/grader prove $(MODULE) $(EXERCISE) $(SUITE)
 
 # What takes too long for every run: the attacks that need Spark, whole modules through an instructor's commands.
 attacks: setup
-	@$(BIN)/python -m pytest tests -m proof
+	@$(BIN)/python -m pytest tests -m "proof and not ledger"
 
 lab: setup
 	@$(BIN)/labs lab

@@ -134,7 +134,10 @@ def grade(
 @app.command()
 def prove(
     what: Annotated[
-        str | None, typer.Argument(help="A module or an exercise, such as 02_patterns or 2a; all by default.")
+        str | None,
+        typer.Argument(
+            help="A module, an exercise or a suite of tests, such as 02_patterns, 2a or workspace; all by default."
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -144,33 +147,49 @@ def prove(
     boxed: Annotated[bool, typer.Option(help="Send notebooks through sandbox and judge, too.")] = True,
     root: Root = None,
 ) -> None:
-    """Try every wrong and right answer, and notebooks in the sandbox; enter what holds into tests/proved.toml."""
+    """Try every wrong and right answer, notebooks in the sandbox, and the long tests; enter what holds into tests/proved.toml."""
     # Here, because these bring Spark's client along.
+    from grader.proof import ledger, suites
     from grader.proof import prove as proving
     from grader.proof.boxed import grade_boxed
 
     with _session(root) as (folder, console, progress):
         progress.status.stop()
-        modules = proving.chosen(folder, what)
-        exercises = [exercise for chosen in modules.values() for exercise in chosen]
-        used = secrets.randbelow(2**31 - 1) + 1 if seed is None else seed
-        console.print(f"Seed {used} (repeat with: grader prove --seed {used})", highlight=False)
-        with trials(console, proving.trials_left(folder, exercises)) as advance:
-            proved = proving.side_by_side(folder, exercises, proving.seeds_from(used), jobs, advance)
-        problems = [sentence for _, complaints in proved.values() for sentence in complaints]
-        for module in modules if boxed and not problems else []:
-            console.print(
-                f"{module.name}: the solution, half of it and nothing, through sandbox and judge",
-                highlight=False,
-            )
-            problems += grade_boxed(folder, module, used).problems
-        if not problems and boxed:
-            for exercise in exercises:
-                proving.enter(folder, exercise, proved[exercise.id][0])
-            console.print(
-                f"Proved: {', '.join(each.id for each in exercises)}; entered into tests/proved.toml.",
-                highlight=False,
-            )
+
+        def entered(name: str) -> None:
+            console.print(f"Proved: {name}; entered into tests/proved.toml.", highlight=False)
+
+        chosen = proving.chosen(folder, what)
+        problems: list[str] = []
+        if chosen.exercises:
+            used = secrets.randbelow(2**31 - 1) + 1 if seed is None else seed
+            console.print(f"Seed {used} (repeat with: grader prove --seed {used})", highlight=False)
+            with trials(console, proving.trials_left(folder, chosen.exercises)) as advance:
+                proved = proving.side_by_side(
+                    folder, chosen.exercises, proving.seeds_from(used), jobs, advance
+                )
+            problems += [sentence for _, complaints in proved.values() for sentence in complaints]
+            for module in chosen.modules if boxed and not problems else []:
+                console.print(
+                    f"{module.name}: the solution, half of it and nothing, through sandbox and judge",
+                    highlight=False,
+                )
+                problems += grade_boxed(folder, module, used).problems
+            if not problems and boxed:
+                for exercise in chosen.exercises:
+                    proving.enter(folder, exercise, proved[exercise.id][0])
+                    entered(exercise.id)
+        for suite in chosen.suites:
+            console.print(f"tests/{suite}: its tests that stand in the ledger", highlight=False)
+            if passed := suites.prove(folder, suite):
+                ledger.enter(folder, f"{ledger.SUITE}{suite}", passed)
+                entered(f"tests/{suite}")
+            else:
+                problems.append(
+                    f"tests/{suite} failed, or changed while it ran; what pytest said stands above."
+                )
+        if not boxed and chosen.exercises:
+            console.print("Without the sandbox nothing is entered for an exercise.", style="yellow")
         for sentence in problems:
             console.print(Text(sentence, style="red"), soft_wrap=True)
         if problems:

@@ -59,7 +59,7 @@ def _parts(root: Path, exercise: Exercise) -> Iterator[str]:
         yield without_comments(answer.path.read_text(encoding="utf-8"))
     for name in sorted(modules_behind(root, exercise, cells)):
         yield name
-        yield without_comments(_file_of(root, name).read_text(encoding="utf-8"))
+        yield without_comments(file_of(root, name).read_text(encoding="utf-8"))
 
 
 def _cells(root: Path, exercise: Exercise) -> list[str]:
@@ -108,7 +108,7 @@ def _imported(root: Path, cell: str) -> Iterator[str]:
             yield from (each.name for each in node.names if each.name.split(".")[0] in PACKAGES)
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in PACKAGES:
             yield node.module
-            homes = _homes(_file_of(root, node.module))
+            homes = _homes(file_of(root, node.module))
             for each in node.names:
                 if (inner := f"{node.module}.{each.name}") in _graph().modules:
                     yield inner
@@ -124,7 +124,8 @@ def _homes(package: Path) -> dict[str, str]:
     return {}
 
 
-def _file_of(root: Path, module: str) -> Path:
+def file_of(root: Path, module: str) -> Path:
+    """The file of a module of the course's packages, by its dotted name."""
     path = root.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 

@@ -1,4 +1,4 @@
-"""`grader prove`: all answers of known worth to the chosen exercises, then each module's class through sandbox and judge, into the ledger.
+"""`grader prove`: all answers of known worth to the chosen exercises, then each module's class through sandbox and judge, and suites of tests, into the ledger.
 
 Exercises run side by side, each in a process on a server of its own. What was tried is kept in build/proof/, so that a run that was
 stopped goes on; a change of what the proof depends on begins anew.
@@ -22,6 +22,7 @@ from grader.course.build import replace
 from grader.proof import ledger
 from grader.proof.answers import answers, scale_of
 from grader.proof.dependencies import digest
+from grader.proof.suites import SUITES
 from grader.proof.trial import SOLUTION, Trial
 from grader.rehearsal.own_server import own_server
 from labs_lib import registry
@@ -66,7 +67,7 @@ def enter(root: Path, exercise: Exercise, kept: Kept) -> None:
     wrong = sum(each.kind == "wrong" for each in known)
     ledger.enter(
         root,
-        exercise,
+        exercise.id,
         ledger.Proof(
             kept.digest,
             date.today(),
@@ -97,8 +98,20 @@ def side_by_side(
         return {name: future.result() for name, future in futures.items()}
 
 
-def chosen(root: Path, what: str | None) -> dict[Module, list[Exercise]]:
-    """The written exercises of a module or of all, or a single one, by module. Raises LabsError if there is none of that name."""
+@dataclass(frozen=True)
+class Chosen:
+    """What is to be proved: written exercises by module, and suites of tests."""
+
+    modules: dict[Module, list[Exercise]]
+    suites: list[str]
+
+    @property
+    def exercises(self) -> list[Exercise]:
+        return [exercise for exercises in self.modules.values() for exercise in exercises]
+
+
+def chosen(root: Path, what: str | None) -> Chosen:
+    """All of the course, a module with its room's suite, one exercise, or one suite. Raises LabsError if there is none of that name."""
     course = paths.registry_of(root)
     everything = {
         module: [exercise for exercise in module.exercises if exercise.written]
@@ -109,12 +122,14 @@ def chosen(root: Path, what: str | None) -> dict[Module, list[Exercise]]:
         for module, exercises in everything.items()
     }
     found = {module: exercises for module, exercises in found.items() if exercises}
-    if not found:
-        known = [each.id for exercises in everything.values() for each in exercises]
+    rooms = {registry.room(module.name) for module in found if module.name == what}
+    suites = [name for name in SUITES if what in (None, name) or name in rooms]
+    if not found and not suites:
+        known = [*(each.id for exercises in everything.values() for each in exercises), *SUITES]
         raise LabsError(
-            f"There is no written module or exercise {what!r} to prove; there are {', '.join(known)}."
+            f"There is no written module, exercise or suite {what!r} to prove; there are {', '.join(known)}."
         )
-    return found
+    return Chosen(found, suites)
 
 
 def seeds_from(seed: int) -> list[int]:

@@ -33,6 +33,7 @@ from grader.course import paths
 from grader.judging import judge
 
 pytestmark = [
+    pytest.mark.ledger,
     pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
 ]

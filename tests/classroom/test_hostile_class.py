@@ -29,6 +29,7 @@ from grader.classroom.intake import RUNS_CODE
 from grader.sandbox import cgroup
 
 pytestmark = [
+    pytest.mark.ledger,
     pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
 ]

@@ -20,6 +20,8 @@ from labs_lib import settings
 from labs_lib.engine import idle, jars, java, server
 from labs_lib.errors import LabsError
 
+pytestmark = pytest.mark.ledger
+
 COUNT = "from labs_lib.engine import session; print(session.connection().spark.range(7).count())"
 
 

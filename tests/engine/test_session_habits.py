@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 from grader.rehearsal.own_server import furnish, stop_server
 from labs_lib.engine import first_rows
 
+pytestmark = pytest.mark.ledger
+
 SETUP = """
 import contextlib
 from labs_lib import check, open_lab

@@ -37,7 +37,7 @@ from labs_lib.checking.evidence import Evidence, capture
 from labs_lib.checking.verdict import Verdict
 from labs_lib.engine import session
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.ledger, pytest.mark.alone]
 
 HERE = Path(__file__).resolve().parents[1]
 MODULE = registry.module("01_optimization")

@@ -23,6 +23,7 @@ from labs_lib import registry
 from labs_lib.errors import LabsError
 
 pytestmark = [
+    pytest.mark.ledger,
     pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
 ]

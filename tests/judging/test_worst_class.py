@@ -26,6 +26,7 @@ from grader.sandbox import cgroup, runner, workbox
 from grader.sandbox.runner import Limits
 
 pytestmark = [
+    pytest.mark.ledger,
     pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
 ]

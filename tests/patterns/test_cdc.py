@@ -22,6 +22,8 @@ from labs_lib.measuring import delta_log
 from labs_lib.patterns.cdc import FlowRun, create_auto_cdc_flow, drop_auto_cdc_flow
 from labs_lib.patterns.feeds import captured as landing
 
+pytestmark = pytest.mark.ledger
+
 SCHEMA = "k INT, part STRING, v STRING, w STRING, op STRING, seq INT"
 Row = tuple[int | None, str | None, str | None, str | None, str, int | None]
 

@@ -16,6 +16,8 @@ from labs_lib.patterns.deliveries import play_deliveries
 from labs_lib.patterns.feeds.deliveries import BATCHES, COLUMNS, LINES, batches, stores_of
 from labs_lib.patterns.writers import interleave
 
+pytestmark = pytest.mark.ledger
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:

@@ -30,6 +30,8 @@ from labs_lib.patterns.expectations import (
     write_checked,
 )
 
+pytestmark = pytest.mark.ledger
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:

@@ -16,6 +16,8 @@ from labs_lib.patterns.checks import recovery
 from labs_lib.patterns.feeds import sales_files
 from tests.conftest import Run
 
+pytestmark = pytest.mark.ledger
+
 
 @pytest.mark.parametrize("seed", [0, 11])
 def test_deliveries_hold_every_line_once_and_change_late(seed: int) -> None:

@@ -22,6 +22,8 @@ from labs_lib.patterns.feeds.sales_events import NIGHTS, SalesFeed, sales_feed
 from labs_lib.patterns.streams import checkpoint, forget_stream, run_stream
 from labs_lib.patterns.watermarks import replay
 
+pytestmark = pytest.mark.ledger
+
 MODULE = "02_patterns"
 
 

@@ -13,6 +13,7 @@ import pytest
 from grader.proof import ledger
 from grader.proof.answers import answers
 from grader.proof.dependencies import digest, without_comments
+from grader.proof.suites import SUITES
 from labs_lib import registry
 from labs_lib.errors import LabsError
 
@@ -22,8 +23,8 @@ FIRST = EXERCISES[0]
 PROOF = ledger.Proof("0" * 64, date(2026, 1, 1), (1, 2, 3), 0.3, 15, 5, 100)
 
 
-def test_every_written_exercise_is_proved_as_it_stands() -> None:
-    assert ledger.complaints(ROOT, EXERCISES) == []
+def test_every_written_exercise_and_every_suite_is_proved_as_it_stands() -> None:
+    assert ledger.complaints(ROOT, EXERCISES, SUITES) == []
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +98,18 @@ def test_comments_and_docstrings_are_left_out_and_strings_are_not() -> None:
 def test_what_is_not_proved_is_said_with_the_command_that_proves_it(tree: Path) -> None:
     ledger.file(tree).unlink(missing_ok=True)
     assert ledger.complaints(tree, [FIRST]) == ["1a was never proved: `make prove EXERCISE=1a`."]
-    ledger.enter(tree, FIRST, PROOF)
+    ledger.enter(tree, "1a", PROOF)
     assert ledger.complaints(tree, [FIRST]) == ["1a changed since it was proved: `make prove EXERCISE=1a`."]
-    ledger.enter(tree, FIRST, replace(PROOF, digest=digest(tree, FIRST)))
+    ledger.enter(tree, "1a", replace(PROOF, digest=digest(tree, FIRST)))
     assert ledger.complaints(tree, [FIRST]) == []
     assert ledger.complaints(tree, []) == [
-        "tests/proved.toml speaks of 1a, which is no written exercise: delete its entry."
+        "tests/proved.toml speaks of 1a, which is no written exercise and no suite: delete its entry."
     ]
 
 
 def test_an_entry_survives_the_file(tree: Path) -> None:
     ledger.file(tree).unlink(missing_ok=True)
-    ledger.enter(tree, FIRST, PROOF)
+    ledger.enter(tree, "1a", PROOF)
     assert ledger.load(tree) == {"1a": PROOF}
     ledger.file(tree).write_text("[1a\n")
     with pytest.raises(LabsError, match=r"proved\.toml can't be read .*make prove"):

@@ -26,6 +26,7 @@ from grader.sandbox.runner import Ended, Limits
 from labs_lib.errors import LabsError
 
 pytestmark = [
+    pytest.mark.ledger,
     pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
 ]

@@ -23,6 +23,7 @@ from labs_lib.engine import clock
 from labs_lib.engine.clock import OwnTime
 
 pytestmark = [
+    pytest.mark.ledger,
     pytest.mark.alone,
     pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux"),
 ]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from conftest import Run
+
+pytestmark = pytest.mark.ledger
 
 CODE = """
 from labs_lib import open_lab

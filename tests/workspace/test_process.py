@@ -20,6 +20,8 @@ from labs_lib.workspace import client, process
 from labs_lib.workspace.__main__ import end_when_idle
 from workspace.conftest import client_of, serve
 
+pytestmark = pytest.mark.ledger
+
 COMMAND = [sys.executable, "-m", "labs_lib.cli"]
 
 

@@ -22,6 +22,8 @@ from labs_lib.workspace.tasks import keep
 from tests.workspace.conftest import client_of
 from tests.workspace.jobs.conftest import python, results, until
 
+pytestmark = pytest.mark.ledger
+
 SERVE = """
 import sys
 from pathlib import Path

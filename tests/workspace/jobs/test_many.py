@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.jobs import BaseRun, JobParameterDefinition, QueueSettings
 
 from tests.workspace.conftest import Served
 from tests.workspace.jobs.conftest import python, until
+
+pytestmark = pytest.mark.ledger
 
 BUSY = "import sys\nfrom labs_lib.workspace.tasks.clock import busy_for\nbusy_for(60 * float(sys.argv[1]))"
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
 from databricks.sdk.service.jobs import NotebookTask, PipelineTask, SqlTask, SqlTaskFile, Task, TaskDependency
 from databricks.sdk.service.pipelines import FileLibrary, PipelineLibrary
 from databricks.sdk.service.workspace import ImportFormat
 
 from tests.workspace.conftest import Served
 from tests.workspace.jobs.conftest import finished, python, results, task
+
+pytestmark = pytest.mark.ledger
 
 PIPELINE = """
 from pyspark import pipelines as dp

@@ -9,7 +9,10 @@ import pytest
 
 from workspace.sql.conftest import ANA, BEN, PLANTED, Company
 
-pytestmark = pytest.mark.xdist_group("sql_door")  # one JVM for all that try the door
+pytestmark = [
+    pytest.mark.ledger,
+    pytest.mark.xdist_group("sql_door"),  # one JVM for all that try the door
+]
 FOLDER = Path(__file__).parents[2] / "attacks" / "sql_door"
 ATTACKS = sorted(FOLDER.glob("*.sql"))
 

@@ -21,7 +21,10 @@ from labs_lib.workspace.sql.model import Failed
 from labs_lib.workspace.sql.statements import runner
 from workspace.sql.conftest import ANA, BEN, EVE, PLANTED, Company
 
-pytestmark = pytest.mark.xdist_group("sql_door")  # one JVM for all that try the door
+pytestmark = [
+    pytest.mark.ledger,
+    pytest.mark.xdist_group("sql_door"),  # one JVM for all that try the door
+]
 HONEST = (Path(__file__).parent / "honest.sql").read_text().splitlines()
 
 

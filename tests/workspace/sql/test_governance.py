@@ -11,6 +11,8 @@ from databricks.sdk.service.sql import StatementResponse, StatementState
 
 from workspace.conftest import Served
 
+pytestmark = pytest.mark.ledger
+
 BEN = "ben@example.com"
 Ask = Callable[..., StatementResponse]
 

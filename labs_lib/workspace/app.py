@@ -152,7 +152,7 @@ def _caller(workspace: Workspace, token: str | None) -> Caller:
     if token is None:
         raise Unauthenticated("There is no token; send the header Authorization: Bearer <token>.")
     with workspace.transaction() as ctx:
-        return identity.caller_of(ctx.db, ctx.now, token)
+        return identity.caller_of(ctx, token)
 
 
 def _denied(

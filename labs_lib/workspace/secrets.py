@@ -10,20 +10,20 @@ import base64
 import binascii
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import ConfigDict, StringConstraints
+from pydantic import StringConstraints
 
 from labs_lib.workspace import identity
 from labs_lib.workspace.ground import vault
 from labs_lib.workspace.ground.context import Context
-from labs_lib.workspace.ground.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Strict, validated
 from labs_lib.workspace.ground.errors import (
     AlreadyExists,
     InvalidParameter,
     MalformedRequest,
     NotFound,
     PermissionDenied,
-    WorkspaceError,
 )
+from labs_lib.workspace.identity import principals
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS secret_scopes (name TEXT PRIMARY KEY);
@@ -37,14 +37,10 @@ CREATE TABLE IF NOT EXISTS secret_values (
 );
 """
 
-SCOPES, KEYS, BYTES = 100, 1000, 128 * 1024  # at most, as published
+BYTES = 128 * 1024  # of a value at most, as published
 Permission = Literal["READ", "WRITE", "MANAGE"]
 _ORDER: tuple[str, ...] = get_args(Permission)
 Name = Annotated[str, StringConstraints(pattern=r"^[\w.\-@]{1,128}$")]
-
-
-class LimitExceeded(WorkspaceError):
-    error_code = "RESOURCE_LIMIT_EXCEEDED"
 
 
 class Scope(Model):
@@ -52,8 +48,8 @@ class Scope(Model):
 
 
 class NewScope(Scope):
-    initial_manage_principal: str | None = None
-    scope_backend_type: str = "DATABRICKS"
+    initial_manage_principal: Literal["users"] | None = None
+    scope_backend_type: Literal["DATABRICKS"] = "DATABRICKS"
 
 
 class Key(Scope):
@@ -104,29 +100,17 @@ def _require(ctx: Context, scope: str, level: Permission) -> dict[str, str]:
     return acls
 
 
-def _create_scope(ctx: Context, new: NewScope) -> dict[str, Any]:
-    if new.scope_backend_type.upper() != "DATABRICKS":
-        raise InvalidParameter(
-            f"scope_backend_type is {new.scope_backend_type!r}; this workspace has DATABRICKS only."
-        )
-    if new.initial_manage_principal not in (None, "users"):
-        raise InvalidParameter(
-            f"initial_manage_principal is {new.initial_manage_principal!r}; only the group users may be given here."
-        )
+def _create_scope(ctx: Context, new: NewScope) -> None:
     if ctx.db.execute("SELECT 1 FROM secret_scopes WHERE name = ?", (new.scope,)).fetchone():
         raise AlreadyExists(f"There is a secret scope {new.scope!r} already.")
-    if ctx.db.execute("SELECT count(*) FROM secret_scopes").fetchone()[0] >= SCOPES:
-        raise LimitExceeded(f"The workspace has {SCOPES} secret scopes, which is the most it may have.")
     ctx.db.execute("INSERT INTO secret_scopes VALUES (?)", (new.scope,))
     manager = new.initial_manage_principal or ctx.caller.user_name
     ctx.db.execute("INSERT INTO secret_acls VALUES (?, ?, 'MANAGE')", (new.scope, manager))
-    return {}
 
 
-def _delete_scope(ctx: Context, which: Scope) -> dict[str, Any]:
+def _delete_scope(ctx: Context, which: Scope) -> None:
     _require(ctx, which.scope, "MANAGE")
     ctx.db.execute("DELETE FROM secret_scopes WHERE name = ?", (which.scope,))
-    return {}
 
 
 def _list_scopes(ctx: Context, _: Model) -> dict[str, Any]:
@@ -134,7 +118,7 @@ def _list_scopes(ctx: Context, _: Model) -> dict[str, Any]:
     return {"scopes": [{"name": row["name"], "backend_type": "DATABRICKS"} for row in rows]}
 
 
-def _put(ctx: Context, new: Value) -> dict[str, Any]:
+def _put(ctx: Context, new: Value) -> None:
     _require(ctx, new.scope, "WRITE")
     if (new.string_value is None) == (new.bytes_value is None):
         raise MalformedRequest("A secret takes string_value or bytes_value, exactly one of the two.")
@@ -150,12 +134,8 @@ def _put(ctx: Context, new: Value) -> dict[str, Any]:
         raise InvalidParameter(
             f"The secret {new.key!r} has {len(value)} bytes; {BYTES} are the most it may have."
         )
-    keys = {row[0] for row in ctx.db.execute("SELECT key FROM secret_values WHERE scope = ?", (new.scope,))}
-    if new.key not in keys and len(keys) >= KEYS:
-        raise LimitExceeded(f"The scope {new.scope!r} has {KEYS} secrets, which is the most it may have.")
     sealed = vault.seal(ctx.home, value)
     ctx.db.execute("REPLACE INTO secret_values VALUES (?, ?, ?, ?)", (new.scope, new.key, sealed, ctx.now))
-    return {}
 
 
 def _get(ctx: Context, which: Key) -> dict[str, Any]:
@@ -163,12 +143,11 @@ def _get(ctx: Context, which: Key) -> dict[str, Any]:
     return {"key": which.key, "value": base64.b64encode(value).decode()}
 
 
-def _delete(ctx: Context, which: Key) -> dict[str, Any]:
+def _delete(ctx: Context, which: Key) -> None:
     _require(ctx, which.scope, "WRITE")
     gone = ctx.db.execute("DELETE FROM secret_values WHERE scope = ? AND key = ?", (which.scope, which.key))
     if not gone.rowcount:
         raise NotFound(f"The scope {which.scope!r} has no secret {which.key!r}.")
-    return {}
 
 
 def _list(ctx: Context, which: Scope) -> dict[str, Any]:
@@ -179,21 +158,13 @@ def _list(ctx: Context, which: Scope) -> dict[str, Any]:
     return {"secrets": [{"key": row["key"], "last_updated_timestamp": row["updated"]} for row in rows]}
 
 
-def _put_acl(ctx: Context, new: Acl) -> dict[str, Any]:
+def _put_acl(ctx: Context, new: Acl) -> None:
     _require(ctx, new.scope, "MANAGE")
-    if not identity.named(ctx, new.principal) and not _is_group(ctx, new.principal):
+    if not identity.named(ctx, new.principal) and not principals.find(ctx.db, "Group", new.principal):
         raise InvalidParameter(
             f"The principal {new.principal!r} is no user, service principal or group of this workspace."
         )
     ctx.db.execute("REPLACE INTO secret_acls VALUES (?, ?, ?)", (new.scope, new.principal, new.permission))
-    return {}
-
-
-def _is_group(ctx: Context, name: str) -> bool:
-    try:
-        return bool(identity.id_of(ctx, "Group", name))
-    except NotFound:
-        return False
 
 
 def _get_acl(ctx: Context, which: Principal) -> dict[str, Any]:
@@ -208,25 +179,22 @@ def _list_acls(ctx: Context, which: Scope) -> dict[str, Any]:
     return {"items": [{"principal": name, "permission": level} for name, level in acls.items()]}
 
 
-def _delete_acl(ctx: Context, which: Principal) -> dict[str, Any]:
+def _delete_acl(ctx: Context, which: Principal) -> None:
     _get_acl(ctx, which)
     ctx.db.execute(
         "DELETE FROM secret_acls WHERE scope = ? AND principal = ?", (which.scope, which.principal)
     )
-    return {}
 
 
-class _State(Model):
+class _State(Strict):
     """What is declared: scopes, who may what, and which keys there are. Values stay where they are."""
 
-    model_config = ConfigDict(extra="forbid")
     name: Name
     acls: dict[str, Permission]
     keys: list[Name]
 
 
-class _States(Model):
-    model_config = ConfigDict(extra="forbid")
+class _States(Strict):
     scopes: list[_State]
 
 
@@ -245,7 +213,6 @@ def export(ctx: Context) -> dict[str, Any]:
 def load(ctx: Context, state: dict[str, Any]) -> None:
     """Have exactly these scopes. A key that had a value here keeps it; another's is empty, as no state carries values."""
     states = validated(_States, state)
-    assert isinstance(states, _States)
     kept = {
         (r["scope"], r["key"]): (r["sealed"], r["updated"])
         for r in ctx.db.execute("SELECT * FROM secret_values")

@@ -15,7 +15,7 @@ def opened(home: Path, token: str) -> Workspace:
     """The workspace of that folder, whose learner's token is this one."""
     workspace = Workspace(home, app.SERVICES)
     with workspace.transaction() as ctx:
-        identity.adopt(ctx.db, ctx.now, token)
+        identity.adopt(ctx, token)
     return workspace
 
 

@@ -126,9 +126,7 @@ def test_unknown_and_deleted_ids_are_not_found(workspace: Served) -> None:
             )
 
 
-@pytest.mark.parametrize(
-    "query", [{"startIndex": 0}, {"startIndex": "x"}, {"count": -1}, {"count": 10**30}, {"sortOrder": "up"}]
-)
+@pytest.mark.parametrize("query", [{"startIndex": 0}, {"startIndex": "x"}, {"count": -1}, {"count": 10**30}])
 def test_a_query_that_is_wrong_is_one_sentence(query: dict[str, object], workspace: Served) -> None:
     answer = workspace.http.get(USERS, params=query)  # type: ignore[arg-type]
     if query == {"count": 10**30}:

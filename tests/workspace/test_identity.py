@@ -53,9 +53,9 @@ def test_users_are_made_found_changed_and_deleted(workspace: Served) -> None:
     [
         ('userName eq "u3@example.com"', {"u3"}),
         ('userName eq "U3@EXAMPLE.com"', {"u3"}),
-        ('userName sw "u" and displayName co "even"', {"u0", "u2", "u4"}),
-        ('displayName eq "odd 1" or displayName eq "even 4"', {"u1", "u4"}),
-        ('userName ne "u0@example.com" and userName sw "u"', {"u1", "u2", "u3", "u4"}),
+        ('userName sw "u"', {"u0", "u1", "u2", "u3", "u4"}),
+        ('displayName co "even"', {"u0", "u2", "u4"}),
+        ('userName ne "u0@example.com"', {"learner", "u1", "u2", "u3", "u4"}),
         ("active eq false", set()),
         ("displayName eq any-0123456789ab", set()),
     ],
@@ -83,10 +83,9 @@ def test_lists_are_given_page_by_page(workspace: Served) -> None:
         w.users.create(user_name=f"u{number}@example.com")
     users = [user.user_name for user in w.users.list(count=3)]
     assert users == ["learner@example.com", *(f"u{number}@example.com" for number in range(7))]
-    backwards = [
-        user.user_name for user in w.users.list(sort_by="userName", sort_order=None, attributes="userName")
+    assert [(user.user_name, user.active) for user in w.users.list(attributes="userName")] == [
+        (name, None) for name in users
     ]
-    assert sorted(map(str, backwards)) == backwards
 
 
 def test_a_user_is_deactivated_in_the_form_that_works(workspace: Served) -> None:

@@ -114,20 +114,6 @@ def test_refusals(team: Served) -> None:
             call()
 
 
-def test_limits(team: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, "KEYS", 2)
-    monkeypatch.setattr(secrets, "SCOPES", 1)
-    ana = team.client("ana@example.com").secrets
-    ana.put_secret("mail", "second", string_value="1")
-    ana.put_secret("mail", "second", string_value="2")
-    with pytest.raises(BadRequest) as refused:
-        ana.put_secret("mail", "third", string_value="1")
-    assert refused.value.error_code == "RESOURCE_LIMIT_EXCEEDED"
-    with pytest.raises(BadRequest) as refused:
-        ana.create_scope("more")
-    assert refused.value.error_code == "RESOURCE_LIMIT_EXCEEDED"
-
-
 def test_a_value_is_nowhere_in_clear(team: Served) -> None:
     value(team, None)
     with pytest.raises(InvalidParameterValue):  # a refusal of a value too

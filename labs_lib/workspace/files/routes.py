@@ -63,7 +63,7 @@ def prepare(ctx: Context) -> None:
             _add(ctx, path, "DIRECTORY")
     shared = str(_found(ctx, "/Shared")["id"])
     if not list(lists.grants(ctx, "directories", shared)):
-        lists.put(ctx, "directories", shared, identity.id_of(ctx, "Group", "users"), "CAN_MANAGE")
+        lists.put(ctx, "directories", shared, identity.the(ctx.db, "Group", "users").id, "CAN_MANAGE")
 
 
 def read(ctx: Context, path: str, level: str = "CAN_RUN") -> rules.Item:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -59,8 +57,4 @@ def _opened(ctx: Context, scope: str, token: str) -> Any:
 
 
 def _seal(ctx: Context, body: bytes) -> bytes:
-    secret = store.setting(ctx.db, "page_secret")
-    if not secret:
-        secret = secrets.token_hex()
-        store.set_setting(ctx.db, "page_secret", secret)
-    return hmac.digest(secret.encode(), body, hashlib.sha256)[:16]
+    return hmac.digest(store.secret(ctx.db, "page_secret"), body, "sha256")[:16]

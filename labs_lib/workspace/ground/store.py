@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -127,3 +128,10 @@ def set_setting(db: sqlite3.Connection, name: str, value: str) -> None:
         "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, value),
     )
+
+
+def secret(db: sqlite3.Connection, name: str) -> bytes:
+    """A secret of the workspace's, made on first need."""
+    if not setting(db, name):
+        set_setting(db, name, secrets.token_hex())
+    return setting(db, name).encode()

@@ -4,15 +4,18 @@ from labs_lib.workspace.identity import principals, scim, tokens
 from labs_lib.workspace.identity.principals import (
     LEARNER,
     entitled,
-    groups_of,
-    id_of,
-    members,
+    known,
     named,
+    prepare,
     require_admin,
+    the,
 )
 from labs_lib.workspace.identity.shown import overview
 from labs_lib.workspace.identity.state import export, load
 from labs_lib.workspace.identity.tokens import adopt, as_user, caller_of, owner_of
+
+SCHEMA = principals.SCHEMA + tokens.SCHEMA
+ENDPOINTS = (*scim.ENDPOINTS, *tokens.ENDPOINTS)
 
 __all__ = [
     "ENDPOINTS",
@@ -23,17 +26,7 @@ __all__ = [
     "caller_of",
     "entitled",
     "export",
-    "groups_of",
-    "id_of",
+    "known",
     "load",
-    "members",
-    "named",
-    "overview",
-    "owner_of",
-    "prepare",
-    "require_admin",
 ]
-
-SCHEMA = principals.SCHEMA + tokens.SCHEMA
-ENDPOINTS = (*scim.ENDPOINTS, *tokens.ENDPOINTS)
-prepare = principals.prepare
+__all__ += ["named", "overview", "owner_of", "prepare", "require_admin", "the"]

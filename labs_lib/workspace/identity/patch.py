@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import ConfigDict, field_validator
+from pydantic import field_validator
 
 from labs_lib.workspace.ground.endpoints import Model
 from labs_lib.workspace.ground.errors import InvalidParameter
@@ -16,13 +16,11 @@ SELECTED = re.compile(r"""^(\w+)\[value eq ["']([^"']*)["']\]$""")
 TERM = re.compile(
     r"""\s*([\w.]+)\s+(eq|ne|co|sw)\s+(?:"([^"]*)"|'([^']*)'|(true|false|[\w@.+-]+))\s*""", re.IGNORECASE
 )
-JOINED = re.compile(r"(and|or)\b", re.IGNORECASE)
 
 
 class Operation(Model):
     """One operation: with a path, or with a value that names the attributes."""
 
-    model_config = ConfigDict(extra="ignore")
     op: Literal["add", "remove", "replace"]
     path: str | None = None
     value: Any = None
@@ -94,28 +92,16 @@ def _values(value: Any, name: str, where: str) -> list[dict[str, Any]]:
 
 
 def selecting(text: str) -> Callable[[Mapping[str, Any]], bool]:
-    """A filter such as `userName eq "ana@example.com" or displayName sw "A"`: eq, ne, co, sw, joined by and, or; `and` binds closer.
-
-    Raises InvalidParameter if it is no such filter. Attributes and texts are compared in whatever case of letters.
+    """A filter such as `userName eq "ana@example.com"`: one comparison by eq, ne, co or sw. Attributes and texts are compared in whatever
+    case of letters. Raises InvalidParameter if it is no such filter.
     """
-    alternatives: list[list[tuple[str, str, str]]] = [[]]
-    rest = text
-    while True:
-        term = TERM.match(rest)
-        if term is None:
-            raise InvalidParameter(
-                f'filter is {text!r}; it should be such as userName eq "ana@example.com", with eq, ne, co or sw, joined by and, or.'
-            )
-        wanted = next(part for part in term.groups()[2:] if part is not None)
-        alternatives[-1].append((term[1].lower(), term[2].lower(), wanted.lower()))
-        rest = rest[term.end() :]
-        if not rest:
-            break
-        joined = JOINED.match(rest)
-        if joined and joined[1].lower() == "or":
-            alternatives.append([])
-        rest = rest[joined.end() :] if joined else "?"
-    return lambda attributes: any(all(_holds(attributes, *term) for term in terms) for terms in alternatives)
+    term = TERM.fullmatch(text)
+    if term is None:
+        raise InvalidParameter(
+            f'filter is {text[:200]!r}; it should be such as userName eq "ana@example.com", with eq, ne, co or sw.'
+        )
+    name, op, *texts = (part.lower() for part in term.groups() if part is not None)
+    return lambda attributes: _holds(attributes, name, op, "".join(texts))
 
 
 def _holds(attributes: Mapping[str, Any], name: str, op: str, wanted: str) -> bool:
@@ -127,12 +113,6 @@ def _holds(attributes: Mapping[str, Any], name: str, op: str, wanted: str) -> bo
         texts = [str({key.lower(): part for key, part in value.items()}.get(inner, "")).lower()]
     else:
         texts = ["" if value is None else str(value).lower()]
-    match op:
-        case "eq":
-            return wanted in texts
-        case "ne":
-            return wanted not in texts
-        case "co":
-            return any(wanted in text for text in texts)
-        case _:
-            return any(text.startswith(wanted) for text in texts)
+    if op in ("eq", "ne"):
+        return (wanted in texts) == (op == "eq")
+    return any(wanted in text if op == "co" else text.startswith(wanted) for text in texts)

@@ -33,11 +33,6 @@ WITH RECURSIVE above(id) AS (SELECT group_id FROM members WHERE member_id = ?
     UNION SELECT group_id FROM members JOIN above ON member_id = above.id)
 SELECT principals.* FROM above JOIN principals USING (id) ORDER BY CAST(id AS INTEGER)
 """
-BELOW = """
-WITH RECURSIVE below(id) AS (SELECT member_id FROM members WHERE group_id = ?
-    UNION SELECT member_id FROM members JOIN below ON group_id = below.id)
-SELECT principals.* FROM below JOIN principals USING (id) ORDER BY CAST(id AS INTEGER)
-"""
 
 
 @dataclass
@@ -112,22 +107,17 @@ def every(db: sqlite3.Connection, kind: Kind) -> list[Principal]:
 
 def direct_members(db: sqlite3.Connection, group: Principal) -> list[Principal]:
     """Those who are in a group themselves; all users in `users`."""
-    if group.name == EVERYBODY:
-        return every(db, "User")
-    rows = db.execute(
-        "SELECT principals.* FROM members JOIN principals ON id = member_id WHERE group_id = ? ORDER BY CAST(id AS INTEGER)",
-        (group.id,),
-    )
-    return [_read(row) for row in rows]
+    return every(db, "User") if group.name == EVERYBODY else _beside(db, "member_id", "group_id", group.id)
 
 
 def direct_groups(db: sqlite3.Connection, member: Principal) -> list[Principal]:
     """The groups that somebody is in himself, but for `users`."""
-    rows = db.execute(
-        "SELECT principals.* FROM members JOIN principals ON id = group_id WHERE member_id = ? ORDER BY CAST(id AS INTEGER)",
-        (member.id,),
-    )
-    return [_read(row) for row in rows]
+    return _beside(db, "group_id", "member_id", member.id)
+
+
+def _beside(db: sqlite3.Connection, wanted: str, given: str, id: str) -> list[Principal]:
+    query = f"SELECT principals.* FROM members JOIN principals ON id = {wanted} WHERE {given} = ? ORDER BY CAST(id AS INTEGER)"
+    return [_read(row) for row in db.execute(query, (id,))]
 
 
 def groups_above(db: sqlite3.Connection, id: str) -> list[Principal]:
@@ -187,35 +177,24 @@ def named(ctx: Context, name: str) -> Principal | None:
     return find(ctx.db, "User", name) or find(ctx.db, "ServicePrincipal", name)
 
 
-def id_of(ctx: Context, kind: Kind, name: str) -> str:
-    """The id of a principal. Raises NotFound."""
-    found = find(ctx.db, kind, name)
-    if found is None:
-        raise NotFound(f"There is no {WORDS[kind]} {name!r}.")
-    return found.id
-
-
-def members(ctx: Context, group: str) -> frozenset[str]:
-    """Names of all active users and service principals in a group, by way of other groups too. Raises NotFound."""
-    found = find(ctx.db, "Group", group)
-    if found is None:
-        raise NotFound(f"There is no group {group!r}.")
-    if found.name == EVERYBODY:
-        return frozenset(each.name for each in every(ctx.db, "User") if each.active)
-    rows = ctx.db.execute(BELOW, (found.id,))
-    return frozenset(row["name"] for row in rows if row["kind"] != "Group" and row["active"])
-
-
-def groups_of(ctx: Context, name: str) -> frozenset[str]:
-    """Names of all groups that a user or service principal is in, by way of others too. Raises NotFound."""
+def known(ctx: Context, name: str) -> Principal:
+    """As `named`. Raises NotFound."""
     found = named(ctx, name)
     if found is None:
-        raise NotFound(f"There is no user or service principal {name!r}.")
-    return all_groups(ctx.db, found)
+        raise NotFound(f"There is no user or service principal {name!r}; create it first.")
+    return found
+
+
+def the(db: sqlite3.Connection, kind: Kind, name: str) -> Principal:
+    """The principal of that kind and name. Raises NotFound."""
+    found = find(db, kind, name)
+    if found is None:
+        raise NotFound(f"There is no {WORDS[kind]} {name!r}.")
+    return found
 
 
 def all_groups(db: sqlite3.Connection, found: Principal) -> frozenset[str]:
-    """As `groups_of`; users are in `users` without being put there."""
+    """Names of all groups that somebody is in, by way of others too; users are in `users` without being put there."""
     everybody = {EVERYBODY} if found.kind == "User" else set()
     return frozenset({each.name for each in groups_above(db, found.id)} | everybody)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.endpoints import Endpoint, Model, Name, Text, validated
@@ -44,7 +44,6 @@ Uuid = Annotated[
 class Value(Model):
     """An entry of a list such as members, entitlements or emails."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
     value: Text
     display: Text | None = None
     type: Text | None = None
@@ -98,20 +97,11 @@ class Listing(Model):
     filter: str | None = None
     startIndex: Annotated[int, Field(ge=1)] = 1
     count: Annotated[int, Field(ge=0)] = PAGE
-    sortBy: str | None = None
-    sortOrder: Annotated[str, StringConstraints(pattern="^(ascending|descending)$")] = "ascending"
     attributes: str | None = None
-    excludedAttributes: str | None = None
-
-
-class One(Which):
-    attributes: str | None = None
-    excludedAttributes: str | None = None
 
 
 MODELS: dict[Kind, type[Common]] = {"User": User, "Group": Group, "ServicePrincipal": ServicePrincipal}
 NAMES: dict[Kind, str] = {"User": "userName", "Group": "displayName", "ServicePrincipal": "applicationId"}
-AUDIT = {"User": "User", "Group": "Group", "ServicePrincipal": "ServicePrincipal"}
 
 
 def shown(ctx: Context, found: Principal) -> dict[str, Any]:
@@ -160,8 +150,8 @@ def write(ctx: Context, found: Principal, wanted: Common) -> None:
             f"{NAMES[found.kind]} of {found.name} can't become {name!r}: it stays what it was made with."
         )
     if (
-        found.kind == "Group"
-        and name != found.name
+        name != found.name
+        and found.kind == "Group"
         and found.name in (principals.ADMINS, principals.EVERYBODY)
     ):
         raise InvalidParameter(f"The group {found.name!r} belongs to the workspace and can't be renamed.")
@@ -179,25 +169,21 @@ def _create(kind: Kind, ctx: Context, wanted: Common) -> dict[str, Any]:
     return shown(ctx, create(ctx, kind, wanted))
 
 
-def _get(kind: Kind, ctx: Context, wanted: One) -> dict[str, Any]:
-    return _picked(
-        shown(ctx, principals.get(ctx.db, kind, wanted.id)), wanted.attributes, wanted.excludedAttributes
-    )
+def _get(kind: Kind, ctx: Context, wanted: Which) -> dict[str, Any]:
+    return shown(ctx, principals.get(ctx.db, kind, wanted.id))
 
 
 def _list(kind: Kind, ctx: Context, wanted: Listing) -> dict[str, Any]:
     found = [shown(ctx, each) for each in principals.every(ctx.db, kind)]
     if wanted.filter:
         found = list(filter(selecting(wanted.filter), found))
-    if by := wanted.sortBy:
-        found.sort(key=lambda each: str(each.get(by, "")).lower(), reverse=wanted.sortOrder == "descending")
     part = found[wanted.startIndex - 1 :][: min(wanted.count, PAGE)]
     return {
         "schemas": [LIST],
         "totalResults": len(found),
         "startIndex": wanted.startIndex,
         "itemsPerPage": len(part),
-        "Resources": [_picked(each, wanted.attributes, wanted.excludedAttributes) for each in part],
+        "Resources": [_picked(each, wanted.attributes) for each in part],
     }
 
 
@@ -220,7 +206,7 @@ def _patch(kind: Kind, ctx: Context, wanted: Patching) -> dict[str, Any]:
     model = validated(
         MODELS[kind], {key: value for key, value in after.items() if key not in ("groups", "schemas", "meta")}
     )
-    write(ctx, found, model)  # type: ignore[arg-type]
+    write(ctx, found, model)
     return shown(ctx, found)
 
 
@@ -230,21 +216,15 @@ def _delete(kind: Kind, ctx: Context, wanted: Which) -> None:
 
 
 def _me(ctx: Context, _: Model) -> dict[str, Any]:
-    found = principals.named(ctx, ctx.caller.user_name)
-    assert found is not None
-    if (
-        found.kind == "ServicePrincipal"
-    ):  # as on Databricks: /Me names a service principal by its application id
-        return shown(ctx, found) | {"userName": found.name}
-    return shown(ctx, found)
+    found = principals.known(ctx, ctx.caller.user_name)
+    return shown(ctx, found) | {"userName": found.name}  # of a service principal too, as on Databricks
 
 
-def _picked(answer: dict[str, Any], attributes: str | None, excluded: str | None) -> dict[str, Any]:
-    if attributes:
-        kept = {name.strip().partition(".")[0] for name in attributes.split(",")} | {"id", "schemas"}
-        return {key: value for key, value in answer.items() if key in kept}
-    left = {name.strip() for name in (excluded or "").split(",")}
-    return {key: value for key, value in answer.items() if key not in left}
+def _picked(answer: dict[str, Any], attributes: str | None) -> dict[str, Any]:
+    if not attributes:
+        return answer
+    kept = {name.strip().partition(".")[0] for name in attributes.split(",")} | {"id", "schemas"}
+    return {key: value for key, value in answer.items() if key in kept}
 
 
 def _of(kind: Kind) -> tuple[Endpoint, ...]:
@@ -259,7 +239,7 @@ def _of(kind: Kind) -> tuple[Endpoint, ...]:
 
         return handled
 
-    path, word = f"{BASE}/{kind}s", AUDIT[kind]
+    path = f"{BASE}/{kind}s"
     return (
         Endpoint("GET", path, bound(_list), Listing),
         Endpoint(
@@ -267,12 +247,12 @@ def _of(kind: Kind) -> tuple[Endpoint, ...]:
             path,
             changing(_create),
             MODELS[kind],
-            ("accounts", f"add{word}" if kind != "Group" else "createGroup"),
+            ("accounts", "createGroup" if kind == "Group" else f"add{kind}"),
         ),
-        Endpoint("GET", f"{path}/{{id}}", bound(_get), One),
-        Endpoint("PUT", f"{path}/{{id}}", changing(_replace), MODELS[kind], ("accounts", f"update{word}")),
-        Endpoint("PATCH", f"{path}/{{id}}", changing(_patch), Patching, ("accounts", f"update{word}")),
-        Endpoint("DELETE", f"{path}/{{id}}", changing(_delete), Which, ("accounts", f"remove{word}")),
+        Endpoint("GET", f"{path}/{{id}}", bound(_get), Which),
+        Endpoint("PUT", f"{path}/{{id}}", changing(_replace), MODELS[kind], ("accounts", f"update{kind}")),
+        Endpoint("PATCH", f"{path}/{{id}}", changing(_patch), Patching, ("accounts", f"update{kind}")),
+        Endpoint("DELETE", f"{path}/{{id}}", changing(_delete), Which, ("accounts", f"remove{kind}")),
     )
 
 

@@ -11,44 +11,21 @@ from labs_lib.workspace.identity import principals
 
 def overview(ctx: Context) -> Iterator[Table]:
     """Users, service principals and groups."""
-    users, others, groups = (principals.every(ctx.db, kind) for kind in ("User", "ServicePrincipal", "Group"))
-    yield Table(
-        "Users",
-        ("User", "Name", "Active", "Groups"),
-        [
+    titles: dict[principals.Kind, str] = {"User": "Users", "ServicePrincipal": "Service principals"}
+    for kind, title in titles.items():
+        rows = [
             (
                 each.name,
                 each.body.get("displayName"),
-                _word(each),
+                "yes" if each.active else "no",
                 ", ".join(sorted(principals.all_groups(ctx.db, each))),
             )
-            for each in users
-        ],
-    )
-    yield Table(
-        "Service principals",
-        ("Name", "Application id", "Active", "Groups"),
-        [
-            (
-                each.body.get("displayName"),
-                each.name,
-                _word(each),
-                ", ".join(sorted(principals.all_groups(ctx.db, each))),
-            )
-            for each in others
-        ],
-    )
-    yield Table(
-        "Groups",
-        ("Group", "Members"),
-        [
-            (each.name, "everybody")
-            if each.name == principals.EVERYBODY
-            else (each.name, ", ".join(member.name for member in principals.direct_members(ctx.db, each)))
-            for each in groups
-        ],
-    )
-
-
-def _word(found: principals.Principal) -> str:
-    return "yes" if found.active else "no"
+            for each in principals.every(ctx.db, kind)
+        ]
+        yield Table(title, ("User" if kind == "User" else "Application id", "Name", "Active", "Groups"), rows)
+    groups = principals.every(ctx.db, "Group")
+    members = {
+        each.name: ", ".join(one.name for one in principals.direct_members(ctx.db, each)) for each in groups
+    }
+    members[principals.EVERYBODY] = "everybody"
+    yield Table("Groups", ("Group", "Members"), list(members.items()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict
+from pydantic import Field
 
 from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Context
-from labs_lib.workspace.ground.endpoints import Model, validated
+from labs_lib.workspace.ground.endpoints import Strict, validated
 from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.identity import principals, scim
 from labs_lib.workspace.identity.principals import Kind
@@ -17,27 +17,22 @@ SECTIONS: dict[str, Kind] = {"users": "User", "service_principals": "ServicePrin
 MOST = 2000  # of a kind
 
 
-class UserState(scim.User):
-    model_config = ConfigDict(extra="forbid")
+class UserState(scim.User, Strict):
+    pass
 
 
-class ServicePrincipalState(scim.ServicePrincipal):
-    model_config = ConfigDict(extra="forbid")
+class ServicePrincipalState(scim.ServicePrincipal, Strict):
     applicationId: scim.Uuid
 
 
-class GroupState(scim.Group):
-    """Members are named by kind and name, so that a person can write it."""
-
-    model_config = ConfigDict(extra="forbid")
-    members: list[scim.Value] = []
+class GroupState(scim.Group, Strict):
+    """Members are named by name, so that a person can write it."""
 
 
-class State(Model):
-    model_config = ConfigDict(extra="forbid")
-    users: list[UserState] = []
-    service_principals: list[ServicePrincipalState] = []
-    groups: list[GroupState] = []
+class State(Strict):
+    users: Annotated[list[UserState], Field(max_length=MOST)] = []
+    service_principals: Annotated[list[ServicePrincipalState], Field(max_length=MOST)] = []
+    groups: Annotated[list[GroupState], Field(max_length=MOST)] = []
 
 
 def export(ctx: Context) -> dict[str, Any]:
@@ -63,16 +58,11 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
     Raises InvalidParameter or AlreadyExists, which name what is wrong.
     """
     told = validated(State, state)
-    assert isinstance(told, State)
-    for section in SECTIONS:
-        if len(getattr(told, section)) > MOST:
-            raise InvalidParameter(f"{section} holds {len(getattr(told, section))}; {MOST} are the most.")
-    known: dict[str, str] = {principals.LEARNER: _own_id(ctx, "User", principals.LEARNER)}
+    known: dict[str, str] = {principals.LEARNER: principals.the(ctx.db, "User", principals.LEARNER).id}
     own = {principals.LEARNER, principals.ADMINS, principals.EVERYBODY}
     ctx.db.execute("DELETE FROM members")
-    ctx.db.execute(
-        "INSERT INTO members VALUES (?, ?)",
-        (_own_id(ctx, "Group", principals.ADMINS), known[principals.LEARNER]),
+    principals.set_members(
+        ctx.db, principals.the(ctx.db, "Group", principals.ADMINS), [known[principals.LEARNER]]
     )
     for section, kind in SECTIONS.items():
         named = {getattr(each, scim.NAMES[kind]).lower(): each for each in getattr(told, section)}
@@ -104,13 +94,6 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
                 ctx, principals.get(ctx.db, kind, known[getattr(each, scim.NAMES[kind]).lower()]), each
             )
     principals.require_the_learner(ctx.db)
-
-
-def _own_id(ctx: Context, kind: Kind, name: str) -> str:
-    """The id of one of the principals that every workspace has."""
-    found = principals.find(ctx.db, kind, name)
-    assert found is not None
-    return found.id
 
 
 def _added(ctx: Context, kind: Kind, name: str, id: str | None) -> principals.Principal:

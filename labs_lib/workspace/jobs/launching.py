@@ -17,7 +17,7 @@ from labs_lib.workspace import files, identity
 from labs_lib.workspace.files import notebooks, rules
 from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Context
-from labs_lib.workspace.ground.errors import InvalidParameter, PermissionDenied
+from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.identity import tokens
 from labs_lib.workspace.jobs import flow, pipelines, references
 from labs_lib.workspace.tasks.clock import FOLDER
@@ -116,7 +116,9 @@ def launch(ctx: Context, attempt: sqlite3.Row) -> Launch:
         {name: os.environ[name] for name in PASSED if name in os.environ}
         | {
             "DATABRICKS_HOST": ctx.services.address,
-            "DATABRICKS_TOKEN": _token(as_ctx, attempt["id"]),
+            "DATABRICKS_TOKEN": tokens.make(
+                ctx, identity.known(ctx, run["run_as"]), _comment(attempt["id"]), None
+            )[0],
             "DATABRICKS_CONFIG_FILE": os.devnull,  # what the user has set up for real workspaces is none of this one's
             "PYTHONDONTWRITEBYTECODE": "1",
             FOLDER: str(folder),
@@ -179,17 +181,6 @@ def _runnable(main: rules.Item) -> bytes:
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
     return json.dumps(notebook).encode()
-
-
-def _token(ctx: Context, attempt_id: int) -> str:
-    """A token of the principal's that lasts as long as the task."""
-    owner = identity.named(ctx, ctx.caller.user_name)
-    if owner is None:
-        raise PermissionDenied(
-            f"{ctx.caller.user_name} is not there any more, and nothing can run in that name."
-        )
-    token, _ = tokens.make(ctx.db, ctx.now, owner, "System-User", _comment(attempt_id), None)
-    return token
 
 
 def revoke(ctx: Context, attempt_id: int) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from labs_lib.workspace import identity
 from labs_lib.workspace.ground.context import Caller, Context
 from labs_lib.workspace.ground.errors import InvalidParameter, NotFound, PermissionDenied
+from labs_lib.workspace.identity.principals import Kind
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS grants (
@@ -33,10 +34,8 @@ class ObjectType:
     levels: tuple[str, ...]
     exists: Callable[[Context, str], bool]
     parent: Callable[[Context, str], Reference | None]
-    translate: dict[str, str]  # a level of the parent's, as a level here
-    declared: Callable[
-        [Context, str], bool
-    ]  # whether it is part of the exported state, and not of what happened
+    # Whether it is part of the exported state, and not of what happened.
+    declared: Callable[[Context, str], bool]
 
     @property
     def manage(self) -> str:
@@ -47,7 +46,7 @@ class ObjectType:
 class Grant:
     """One entry, and the object that it stands at."""
 
-    kind: str  # User, Group or ServicePrincipal
+    kind: Kind
     principal_id: str
     principal: str
     level: str
@@ -62,15 +61,14 @@ def register(
     levels: Sequence[str],
     exists: Callable[[Context, str], bool],
     parent: Callable[[Context, str], Reference | None] = lambda ctx, id: None,
-    translate: dict[str, str] | None = None,
     declared: Callable[[Context, str], bool] | None = None,
 ) -> None:
     """Make a type of object known, once, when its service is imported.
 
     `levels` go from the weakest to the strongest; `parent` names the object that an object lies in, whose levels count here too, by the same
-    names or as `translate` has them. `declared` tells which objects belong to the exported state; all of them by default.
+    names. `declared` tells which objects belong to the exported state; all of them by default.
     """
-    _types[name] = ObjectType(name, tuple(levels), exists, parent, dict(translate or {}), declared or exists)
+    _types[name] = ObjectType(name, tuple(levels), exists, parent, declared or exists)
 
 
 def type_named(name: str) -> ObjectType:
@@ -100,9 +98,8 @@ def grants(ctx: Context, object_type: str, object_id: str) -> Iterator[Grant]:
         kind = type_named(here[0])
         rows = ctx.db.execute(f"{NAMED} WHERE object_type = ? AND object_id = ? ORDER BY kind, name", here)
         for row in rows.fetchall():
-            level = row["level"] if kind is own else own.translate.get(row["level"], row["level"])
-            if level in own.levels:
-                yield Grant(row["kind"], row["principal_id"], row["name"], level, here)
+            if row["level"] in own.levels:
+                yield Grant(row["kind"], row["principal_id"], row["name"], row["level"], here)
         here = kind.parent(ctx, here[1])
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from labs_lib.workspace import identity
 from labs_lib.workspace.ground.context import Context
-from labs_lib.workspace.ground.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Strict, validated
 from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.ground.overview import Table
+from labs_lib.workspace.identity.principals import Kind
 from labs_lib.workspace.permissions import lists
 from labs_lib.workspace.permissions.lists import OWNER, Grant
 
-FIELDS = {"User": "user_name", "Group": "group_name", "ServicePrincipal": "service_principal_name"}
+FIELDS: dict[Kind, str] = {
+    "User": "user_name",
+    "Group": "group_name",
+    "ServicePrincipal": "service_principal_name",
+}
 
 
 class Entry(Model):
@@ -33,7 +38,7 @@ class Entry(Model):
         return self
 
     @property
-    def principal(self) -> tuple[str, str]:
+    def principal(self) -> tuple[Kind, str]:
         return next(
             (kind, name) for kind, field in FIELDS.items() if (name := getattr(self, field)) is not None
         )
@@ -54,22 +59,11 @@ def _get(ctx: Context, wanted: Which) -> dict[str, Any]:
     return shown(ctx, wanted.object_type, wanted.object_id)
 
 
-def _levels(ctx: Context, wanted: Which) -> dict[str, Any]:
-    own = lists.known(ctx, wanted.object_type, wanted.object_id)
-    return {
-        "permission_levels": [
-            {"permission_level": level, "description": _describe(level)} for level in own.levels
-        ]
-    }
-
-
 def _set(ctx: Context, wanted: Change) -> dict[str, Any]:
-    own = _managed(ctx, wanted)
+    _managed(ctx, wanted)
     owners = [grant for grant in _own(ctx, wanted) if grant.level == OWNER]
     lists.forget(ctx, wanted.object_type, wanted.object_id)
-    if OWNER in own.levels and not any(
-        entry.permission_level == OWNER for entry in wanted.access_control_list
-    ):
+    if not any(entry.permission_level == OWNER for entry in wanted.access_control_list):
         for owner in owners:  # an object keeps its owner unless another is named
             lists.put(ctx, wanted.object_type, wanted.object_id, owner.principal_id, OWNER)
     return _add(ctx, wanted)
@@ -80,12 +74,11 @@ def _update(ctx: Context, wanted: Change) -> dict[str, Any]:
     return _add(ctx, wanted)
 
 
-def _managed(ctx: Context, wanted: Change) -> lists.ObjectType:
+def _managed(ctx: Context, wanted: Change) -> None:
     own = lists.known(ctx, wanted.object_type, wanted.object_id)
     if "CAN_MANAGE" not in own.levels:  # to use a policy isn't to say who else may
         identity.require_admin(ctx, f"says who may use {own.name}")
     lists.require(ctx, wanted.object_type, wanted.object_id, own.manage)
-    return own
 
 
 def _add(ctx: Context, wanted: Change) -> dict[str, Any]:
@@ -118,7 +111,7 @@ def checked(ctx: Context, object_type: str, entry: Entry) -> str:
         raise InvalidParameter(
             f"The group {name!r} can't have {OWNER}: an owner is a user or a service principal."
         )
-    return identity.id_of(ctx, kind, name)  # type: ignore[arg-type]
+    return identity.the(ctx.db, kind, name).id
 
 
 def _own(ctx: Context, wanted: Which) -> list[Grant]:
@@ -128,7 +121,7 @@ def _own(ctx: Context, wanted: Which) -> list[Grant]:
 
 def shown(ctx: Context, object_type: str, object_id: str) -> dict[str, Any]:
     """An object's list with what is inherited, and from where."""
-    entries: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    entries: dict[tuple[Kind, str], list[dict[str, Any]]] = {}
     for grant in lists.grants(ctx, object_type, object_id):
         permission: dict[str, Any] = {
             "permission_level": grant.level,
@@ -152,24 +145,18 @@ def shown(ctx: Context, object_type: str, object_id: str) -> dict[str, Any]:
     }
 
 
-def _describe(level: str) -> str:
-    return f"{level.replace('_', ' ').capitalize()}, and what weaker levels allow."
-
-
 def overview(ctx: Context) -> list[Table]:
     """The page's table of who may what on which object."""
     cells = [(f"{row['object_type']}/{row['object_id']}", row["name"], row["level"]) for row in _rows(ctx)]
     return [Table("Permissions", ("Object", "Who", "Level"), cells)]
 
 
-class GrantState(Entry):
-    model_config = ConfigDict(extra="forbid")
+class GrantState(Entry, Strict):
     object_type: str
     object_id: str
 
 
-class State(Model):
-    model_config = ConfigDict(extra="forbid")
+class State(Strict):
     grants: list[GrantState] = []
 
 
@@ -196,20 +183,17 @@ def _rows(ctx: Context) -> list[sqlite3.Row]:
 def load(ctx: Context, state: dict[str, Any]) -> None:
     """Have exactly these entries; the objects are loaded before. Raises InvalidParameter, NotFound."""
     told = validated(State, state)
-    assert isinstance(told, State)
     ctx.db.execute("DELETE FROM grants")
     for each in told.grants:
         lists.known(ctx, each.object_type, each.object_id)
-        lists.put(
-            ctx, each.object_type, each.object_id, checked(ctx, each.object_type, each), each.permission_level
-        )
+        principal_id = checked(ctx, each.object_type, each)
+        lists.put(ctx, each.object_type, each.object_id, principal_id, each.permission_level)
 
 
 PATH = "/api/2.0/permissions/{object_type}/{object_id}"
 CHANGED = ("accounts", "changePermissions")
 ENDPOINTS = (
     Endpoint("GET", PATH, _get, Which),
-    Endpoint("GET", f"{PATH}/permissionLevels", _levels, Which),
     Endpoint("PUT", PATH, _set, Change, CHANGED),
     Endpoint("PATCH", PATH, _update, Change, CHANGED),
 )

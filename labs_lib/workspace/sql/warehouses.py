@@ -43,7 +43,7 @@ def prepare(ctx: Context) -> None:
     """Have one warehouse, which all users may use."""
     if not store.every(ctx.db, KIND):
         id = _make(ctx, New(name=STARTER))
-        put(ctx, OBJECT, id, identity.id_of(ctx, "Group", "users"), "CAN_USE")
+        put(ctx, OBJECT, id, identity.the(ctx.db, "Group", "users").id, "CAN_USE")
 
 
 def require(ctx: Context, id: str, level: str) -> dict[str, Any]:

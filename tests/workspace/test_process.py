@@ -24,6 +24,7 @@ from workspace.conftest import client_of, serve
 
 pytestmark = pytest.mark.ledger
 
+
 def labs(command: str) -> str:
     """What `labs <command>` prints."""
     return CliRunner().invoke(cli.app, [command]).output
@@ -96,7 +97,9 @@ def test_writes_answered_before_a_kill_in_their_midst_are_all_there(lab_folder: 
             writer.stdout.readline()
         os.kill(found.pid, signal.SIGKILL)
         writer.terminate()
-        psutil.Process(found.pid).wait(10)  # else it may answer once more, and the SDK tries a dead one for long
+        psutil.Process(found.pid).wait(
+            10
+        )  # else it may answer once more, and the SDK tries a dead one for long
         answered = 40 + len(writer.stdout.read().split())
     groups = {group.display_name for group in client.workspace(lab_folder).groups.list()}
     assert {f"group {number}" for number in range(answered)} <= groups

@@ -15,10 +15,8 @@ def prepare(ctx: Context) -> None:
     """What a new workspace begins with: the catalog `main` with its schema `default`, which the group of admins owns."""
     if store.read(ctx.db).find("CATALOG", "main") is None:
         for kind, name in (("CATALOG", "main"), ("SCHEMA", "main.default")):
-            store.save(
-                ctx.db,
-                Object(kind, name, "admins", id=f"{name}-0", created_at=ctx.now, created_by="System user"),
-            )
+            made = Object(kind, name, "admins", id=f"{name}-0", created_at=ctx.now, created_by="System user")
+            store.save(ctx.db, made)
 
 
 __all__ = ["ENDPOINTS", "SCHEMA", "actions", "export", "load", "overview", "prepare"]

@@ -40,7 +40,6 @@ _CREATES = {
     "SCHEMA": "CREATE_SCHEMA",
     "TABLE": "CREATE_TABLE",
     "FUNCTION": "CREATE_FUNCTION",
-    "VOLUME": "CREATE_VOLUME",
 }
 _ABOVE = {"CATALOG": "METASTORE", "SCHEMA": "CATALOG"}
 _TAG_KEY = re.compile(r"[^\x00-\x1f\x7f.,\-=/:]{1,127}")
@@ -77,36 +76,28 @@ def create(ctx: Context, kind: str, parts: Sequence[str], **fields: object) -> O
         )
     if len(catalog.objects) >= MAX_OBJECTS:
         raise InvalidState(f"The metastore holds {MAX_OBJECTS:,} objects, which is all that it takes.")
-    made = Object(
-        kind=kind,
-        name=name,
-        owner=ctx.caller.user_name,
-        id=str(fields.pop("id", uuid.uuid4())),
-        created_at=ctx.now,
-        created_by=ctx.caller.user_name,
-        updated_at=ctx.now,
-        updated_by=ctx.caller.user_name,
-        **fields,  # type: ignore[arg-type]
-    )
+    me, id = ctx.caller.user_name, str(fields.pop("id", uuid.uuid4()))
+    stamps = {"created_at": ctx.now, "created_by": me, "updated_at": ctx.now, "updated_by": me}
+    made = Object(kind, name, me, id, **stamps, **fields)  # type: ignore[arg-type]
     _check_comment(made.comment)
     if made.location is not None:
-        made = replace(made, location=own_location(ctx, catalog, kind, made.location))
-    elif kind in ("TABLE", "VOLUME") and not made.is_view:
-        made = replace(made, location=str(managed_folder(ctx.home, kind, made.id, name)))
+        made = replace(made, location=own_location(ctx, catalog, made.location))
+    elif kind == "TABLE" and not made.is_view:
+        made = replace(made, location=str(managed_folder(ctx.home, made.id, name)))
     store.save(ctx.db, made)
     return made
 
 
-def managed_folder(home: Path, kind: str, id: str, name: str) -> Path:
-    """Where the files of a table or volume lie that has no location of its own: a folder of its id, so that nothing is ever found again in it."""
-    return home / "catalog" / f"{kind.lower()}s" / id / name.rpartition(".")[2]
+def managed_folder(home: Path, id: str, name: str) -> Path:
+    """Where the files of a table lie that has no location of its own: a folder of its id, so that nothing is ever found again in it."""
+    return home / "catalog" / "tables" / id / name.rpartition(".")[2]
 
 
-def own_location(ctx: Context, catalog: Catalog, kind: str, location: str) -> str:
-    """The folder that a table or volume is to have. Raises PermissionDenied, InvalidParameter."""
+def own_location(ctx: Context, catalog: Catalog, location: str) -> str:
+    """The folder that a table is to have. Raises PermissionDenied, InvalidParameter."""
     if not ctx.caller.is_admin:
         raise PermissionDenied(
-            f"User does not have CREATE EXTERNAL {kind} on the folder {location!r}: only a metastore admin may name one."
+            f"User does not have CREATE EXTERNAL TABLE on the folder {location!r}: only a metastore admin may name one."
         )
     folder = Path(location.removeprefix("file://").removeprefix("file:"))
     if not folder.is_absolute() or ".." in folder.parts:
@@ -133,20 +124,15 @@ def drop(ctx: Context, kind: str, name: str, cascade: bool = False) -> Object:
     catalog = store.read(ctx.db)
     catalog.require(who(ctx), kind, name, MANAGE)
     gone = _of_people(catalog.get(kind, name))
-    inside = (
-        [each for each in catalog.objects.values() if each.name.startswith(f"{gone.name}.")]
-        if kind in ("CATALOG", "SCHEMA")
-        else []
-    )
+    inside = [each for each in catalog.objects.values() if each.name.startswith(f"{gone.name}.")]
     if inside and not cascade:
         raise InvalidState(
             f"{kind.capitalize()} '{gone.name}' is not empty: {inside[0].name} is in it; drop that first, or say CASCADE (force)."
         )
     names = {each.key for each in [gone, *inside]}
     for each in [gone, *inside]:
-        if users := [
-            user for user in catalog.users_of(each.name) if each.kind == "FUNCTION" and user.key not in names
-        ]:
+        users = [user for user in catalog.users_of(each.name) if user.key not in names]
+        if each.kind == "FUNCTION" and users:
             raise InvalidState(
                 f"Function '{each.name}' protects table '{users[0].name}'; take its filter or mask off first."
             )
@@ -193,19 +179,16 @@ def change_grants(ctx: Context, kind: str, name: str, changes: Iterable[Change])
             raise InvalidParameter(
                 f"Privilege {shown(wrong[0])} is not applicable to {kind} '{target.name}'{hint}."
             )
-        rows = {Grant(target.kind, target.name, change.principal, privilege) for privilege in change.add}
-        gone = change.remove
-        if ALL in gone:  # revoking ALL PRIVILEGES takes what was granted one by one as well
-            gone = grantable - {MANAGE}
-        add |= rows
-        remove |= {Grant(target.kind, target.name, change.principal, privilege) for privilege in gone}
+        # Revoking ALL PRIVILEGES takes what was granted one by one as well.
+        gone = grantable - {MANAGE} if ALL in change.remove else change.remove
+        for rows, privileges in ((add, change.add), (remove, gone)):
+            rows |= {Grant(target.kind, target.name, change.principal, privilege) for privilege in privileges}
     store.change_grants(ctx.db, frozenset(add), frozenset(remove))
 
 
 def check_principal(ctx: Context, name: str) -> None:
     """Raises NotFound unless there is a user, group or service principal of that name."""
-    known = name == EVERYBODY or identity.named(ctx, name) or principals.find(ctx.db, "Group", name)
-    if not known:
+    if name != EVERYBODY and not identity.named(ctx, name) and not principals.find(ctx.db, "Group", name):
         raise NotFound(f"Could not find principal with name {name}.")
 
 
@@ -213,12 +196,8 @@ def set_row_filter(ctx: Context, table: str, function: str, columns: Sequence[st
     """Let callers see only the rows for which the function, given these columns, is true."""
     found = _protectable(ctx, table)
     _check_policy(ctx, found, function, [_column(found, name) for name in columns], returns="boolean")
-    alter(
-        ctx,
-        "TABLE",
-        table,
-        row_filter=Policy(function.lower(), tuple(_column(found, name).name for name in columns)),
-    )
+    row_filter = Policy(function.lower(), tuple(_column(found, name).name for name in columns))
+    alter(ctx, "TABLE", table, row_filter=row_filter)
 
 
 def set_mask(ctx: Context, table: str, column: str, function: str, using: Sequence[str] = ()) -> None:
@@ -234,12 +213,8 @@ def drop_mask(ctx: Context, table: str, column: str) -> None:
     found = store.read(ctx.db).get("TABLE", table)
     if column.lower() not in found.masks:
         raise NotFound(f"Column '{column}' of table '{found.name}' has no mask.")
-    alter(
-        ctx,
-        "TABLE",
-        table,
-        masks={name: mask for name, mask in found.masks.items() if name != column.lower()},
-    )
+    masks = {name: mask for name, mask in found.masks.items() if name != column.lower()}
+    alter(ctx, "TABLE", table, masks=masks)
 
 
 def _protectable(ctx: Context, table: str) -> Object:

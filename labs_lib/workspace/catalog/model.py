@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from labs_lib.workspace.catalog.privileges import MANAGE, Grant, Securable, Who, missing, sees
 from labs_lib.workspace.ground.errors import InvalidParameter, NotFound, PermissionDenied
 
-KINDS = ("CATALOG", "SCHEMA", "TABLE", "FUNCTION", "VOLUME")
-_DEPTH = {"METASTORE": 0, "CATALOG": 1, "SCHEMA": 2, "TABLE": 3, "FUNCTION": 3, "VOLUME": 3}
+KINDS = ("CATALOG", "SCHEMA", "TABLE", "FUNCTION")
+_DEPTH = {"METASTORE": 0, "CATALOG": 1, "SCHEMA": 2, "TABLE": 3, "FUNCTION": 3}
 METASTORE = "metastore"
 SYSTEM_OWNER = "System user"
 
@@ -40,7 +38,7 @@ class Policy:
 class Object:
     """An object of the catalog. `name` is full and in lower case; `kind` one of KINDS.
 
-    `location` is the folder of a table's or volume's files. `definition` is a view's query or a function's body. `columns` are a view's, or what
+    `location` is the folder of a table's files. `definition` is a view's query or a function's body. `columns` are a view's, or what
     a table was declared with; a table that has a Delta log says itself what it has. `parameters` and `returns` are a function's.
     """
 
@@ -86,44 +84,6 @@ class Object:
         """The functions that its filter and masks call."""
         policies = [*self.masks.values(), *([self.row_filter] if self.row_filter else [])]
         return frozenset(policy.function for policy in policies)
-
-    def body(self) -> str:
-        """What the store keeps beside the columns of its own, as JSON."""
-        return json.dumps(
-            {
-                "type": self.type,
-                "location": self.location,
-                "definition": self.definition,
-                "columns": [vars(column) for column in self.columns],
-                "parameters": [vars(column) for column in self.parameters],
-                "returns": self.returns,
-                "comments": dict(self.comments),
-                "masks": {name: vars(mask) for name, mask in self.masks.items()},
-                "row_filter": vars(self.row_filter) if self.row_filter else None,
-                "properties": dict(self.properties),
-            }
-        )
-
-    def with_body(self, text: str) -> Object:
-        """The object with what `body` wrote."""
-        body: dict[str, Any] = json.loads(text)
-
-        def policy(found: dict[str, Any]) -> Policy:
-            return Policy(found["function"], tuple(found["columns"]))
-
-        return replace(
-            self,
-            type=body["type"],
-            location=body["location"],
-            definition=body["definition"],
-            columns=tuple(Column(**column) for column in body["columns"]),
-            parameters=tuple(Column(**column) for column in body["parameters"]),
-            returns=body["returns"],
-            comments=body["comments"],
-            masks={name: policy(mask) for name, mask in body["masks"].items()},
-            row_filter=policy(body["row_filter"]) if body["row_filter"] else None,
-            properties=body["properties"],
-        )
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,8 @@ _LEAVES: Mapping[str, frozenset[str]] = {
     "TABLE": frozenset(["SELECT", "MODIFY"]) | _MANAGED,
     "VIEW": frozenset(["SELECT"]) | _MANAGED,
     "FUNCTION": frozenset(["EXECUTE", ALL, MANAGE]),
-    "VOLUME": frozenset(["READ_VOLUME", "WRITE_VOLUME"]) | _MANAGED,
 }
-_SCHEMA = frozenset(["USE_SCHEMA", "CREATE_TABLE", "CREATE_FUNCTION", "CREATE_VOLUME"]).union(
-    *_LEAVES.values()
-)
+_SCHEMA = frozenset(["USE_SCHEMA", "CREATE_TABLE", "CREATE_FUNCTION"]).union(*_LEAVES.values())
 # What can be granted on each kind of securable: what is for its children can be granted on it too, since they inherit it.
 GRANTABLE: Mapping[str, frozenset[str]] = {
     "METASTORE": frozenset(["CREATE_CATALOG"]),
@@ -37,7 +34,7 @@ USE: Mapping[str, str] = {"CATALOG": "USE_CATALOG", "SCHEMA": "USE_SCHEMA"}
 
 @dataclass(frozen=True)
 class Securable:
-    """Something that privileges are about. `kind` is METASTORE, CATALOG, SCHEMA, TABLE (views too), FUNCTION or VOLUME; `name` is full and in lower case, the metastore's empty."""
+    """Something that privileges are about. `kind` is METASTORE, CATALOG, SCHEMA, TABLE (views too) or FUNCTION; `name` is full and in lower case, the metastore's empty."""
 
     kind: str
     name: str

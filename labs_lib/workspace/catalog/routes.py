@@ -24,7 +24,6 @@ PREFIX = {
     "SCHEMA": "schemas",
     "TABLE": "tables",
     "FUNCTION": "functions",
-    "VOLUME": "volumes",
 }
 
 
@@ -48,15 +47,6 @@ class NewCatalog(Model):
 
 class NewSchema(NewCatalog):
     catalog_name: str
-
-
-class NewVolume(Model):
-    name: str
-    catalog_name: str
-    schema_name: str
-    volume_type: str = Field(default="MANAGED", pattern="^(MANAGED|EXTERNAL)$")
-    comment: str | None = None
-    storage_location: str | None = None
 
 
 class ColumnModel(Model):
@@ -110,26 +100,16 @@ class Permissions(OfSecurable):
 def info(ctx: Context, each: Object) -> dict[str, Any]:
     """An object as the API shows it."""
     names = dict(zip(("catalog_name", "schema_name"), each.parts[:-1], strict=False))
+    same = ("owner", "comment", "created_at", "created_by", "updated_at", "updated_by", "properties")
     shown: dict[str, Any] = {
         **names,
-        "name": each.parts[-1],
-        "full_name": each.name,
-        "owner": each.owner,
-        "comment": each.comment,
-        "created_at": each.created_at,
-        "created_by": each.created_by,
-        "updated_at": each.updated_at,
-        "updated_by": each.updated_by,
-        "metastore_id": metastore_id(ctx),
-        "properties": dict(each.properties),
-        "storage_location": each.location,
-        f"{each.kind.lower()}_id": each.id,
+        **{name: getattr(each, name) for name in same},
+        **{"name": each.parts[-1], "full_name": each.name, f"{each.kind.lower()}_id": each.id},
+        **{"metastore_id": metastore_id(ctx), "storage_location": each.location},
     }
     match each.kind:
         case "CATALOG":
             shown |= {"catalog_type": "MANAGED_CATALOG", "securable_type": "CATALOG"}
-        case "VOLUME":
-            shown |= {"volume_type": each.type}
         case "TABLE":
             shown |= {
                 "table_type": each.type,
@@ -137,11 +117,8 @@ def info(ctx: Context, each: Object) -> dict[str, Any]:
                 "columns": [_column(each, column, place) for place, column in enumerate(columns_of(each))],
                 "view_definition": each.definition,
             }
-            if each.row_filter:
-                shown["row_filter"] = {
-                    "function_name": each.row_filter.function,
-                    "input_column_names": [*each.row_filter.columns],
-                }
+            if rows := each.row_filter:
+                shown["row_filter"] = {"function_name": rows.function, "input_column_names": [*rows.columns]}
         case "FUNCTION":
             shown |= {
                 "data_type": type_name(each.returns or ""),
@@ -149,9 +126,7 @@ def info(ctx: Context, each: Object) -> dict[str, Any]:
                 "routine_body": "SQL",
                 "routine_definition": each.definition,
                 "input_params": {
-                    "parameters": [
-                        _column(each, column, place) for place, column in enumerate(each.parameters)
-                    ]
+                    "parameters": [_column(each, taken, place) for place, taken in enumerate(each.parameters)]
                 },
             }
     return {name: value for name, value in shown.items() if value is not None}
@@ -192,10 +167,9 @@ def _get(kind: str) -> Callable[[Context, Named], Mapping[str, Any]]:
     return handle
 
 
-def _delete(kind: str) -> Callable[[Context, Named], Mapping[str, Any]]:
-    def handle(ctx: Context, asked: Named) -> Mapping[str, Any]:
+def _delete(kind: str) -> Callable[[Context, Named], None]:
+    def handle(ctx: Context, asked: Named) -> None:
         actions.drop(ctx, kind, asked.full_name, asked.force)
-        return {}
 
     return handle
 
@@ -206,9 +180,8 @@ def _list(kind: str) -> Callable[[Context, Listing], Mapping[str, Any]]:
         found = visible(catalog, actions.who(ctx), _within(catalog, kind, asked))
         size = min(asked.max_results or PAGE, PAGE)
         scope = f"{kind} {asked.catalog_name}.{asked.schema_name}"
-        items, token = page(ctx, scope, found, lambda each: [each.name], size, asked.page_token)
-        shown: dict[str, Any] = {PREFIX[kind]: [info(ctx, each) for each in items]}
-        return shown | ({"next_page_token": token} if token else {})
+        items, more = page(ctx, scope, found, lambda each: [each.name], size, asked.page_token)
+        return {PREFIX[kind]: [info(ctx, each) for each in items], **more}
 
     return handle
 
@@ -248,40 +221,14 @@ def _create_schema(ctx: Context, asked: NewSchema) -> Mapping[str, Any]:
     return info(ctx, actions.create(ctx, "SCHEMA", parts, comment=asked.comment, properties=asked.properties))
 
 
-def _create_volume(ctx: Context, asked: NewVolume) -> Mapping[str, Any]:
-    if (asked.volume_type == "EXTERNAL") != (asked.storage_location is not None):
-        raise InvalidParameter("An EXTERNAL volume has a storage_location, a MANAGED one has none.")
-    made = actions.create(
-        ctx,
-        "VOLUME",
-        [asked.catalog_name, asked.schema_name, asked.name],
-        type=asked.volume_type,
-        comment=asked.comment,
-        location=asked.storage_location,
-    )
-    return info(ctx, made)
-
-
 def _create_table(ctx: Context, asked: NewTable) -> Mapping[str, Any]:
     columns = tuple(
-        Column(
-            column.name,
-            type_text(column.type_text or column.type_name.lower()),
-            column.nullable,
-            column.comment,
-        )
-        for column in asked.columns
+        Column(each.name, type_text(each.type_text or each.type_name.lower()), each.nullable, each.comment)
+        for each in asked.columns
     )
-    made = actions.create(
-        ctx,
-        "TABLE",
-        [asked.catalog_name, asked.schema_name, asked.name],
-        type="EXTERNAL",
-        location=asked.storage_location,
-        columns=columns,
-        properties=asked.properties,
-    )
-    return info(ctx, made)
+    parts = [asked.catalog_name, asked.schema_name, asked.name]
+    fields = {"location": asked.storage_location, "columns": columns, "properties": asked.properties}
+    return info(ctx, actions.create(ctx, "TABLE", parts, type="EXTERNAL", **fields))
 
 
 def _exists(ctx: Context, asked: Named) -> Mapping[str, Any]:
@@ -359,14 +306,6 @@ def _privilege(text: str) -> str:
     return text.strip().upper().replace(" ", "_")
 
 
-def _metastore(ctx: Context, _: Model) -> Mapping[str, Any]:
-    shown = {"metastore_id": metastore_id(ctx), "name": METASTORE, "cloud": "local", "owner": "admins"}
-    return shown | {
-        "workspace_id": int(workspace_store.setting(ctx.db, "workspace_id")),
-        "default_catalog_name": "main",
-    }
-
-
 def _of(kind: str, create: Callable[..., Mapping[str, Any]] | None, model: type[Model]) -> list[Endpoint]:
     word = kind.capitalize()
     path = f"{API}/{PREFIX[kind]}"
@@ -386,11 +325,8 @@ ENDPOINTS = (
     *_of("SCHEMA", _create_schema, NewSchema),
     *_of("TABLE", _create_table, NewTable),
     *_of("FUNCTION", None, Model),
-    *_of("VOLUME", _create_volume, NewVolume),
     Endpoint("GET", f"{API}/tables/{{full_name}}/exists", _exists, Named),
     Endpoint("GET", f"{API}/permissions/{{securable_type}}/{{full_name}}", _grants, OfSecurable, ("unityCatalog", "getPermissions")),
     Endpoint("PATCH", f"{API}/permissions/{{securable_type}}/{{full_name}}", _change_grants, Permissions, ("unityCatalog", "updatePermissions")),
     Endpoint("GET", f"{API}/effective-permissions/{{securable_type}}/{{full_name}}", _effective, OfSecurable, ("unityCatalog", "getEffectivePermissions")),
-    Endpoint("GET", f"{API}/current-metastore-assignment", _metastore),
-    Endpoint("GET", f"{API}/metastore_summary", _metastore),
 )  # fmt: skip

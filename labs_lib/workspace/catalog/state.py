@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from labs_lib.workspace.catalog import actions, store
 from labs_lib.workspace.catalog.columns import columns_of
-from labs_lib.workspace.catalog.model import KINDS, METASTORE, Catalog, Column, Object, Policy, Tag, full_name
+from labs_lib.workspace.catalog.model import KINDS, METASTORE, Catalog, Object, Policy, Tag, full_name
 from labs_lib.workspace.catalog.privileges import GRANTABLE, Grant
 from labs_lib.workspace.ground.context import Context
-from labs_lib.workspace.ground.endpoints import Model, validated
+from labs_lib.workspace.ground.endpoints import Strict, validated
 from labs_lib.workspace.ground.errors import InvalidParameter
 
 TYPE = r"^[A-Za-z_]+(\s*[<(][\w\s,:<>()]*[>)])?$"  # a type of SQL's and nothing behind it
 SYSTEM = "system"  # the catalog that is nobody's to declare
 
 
-class _Strict(Model):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ColumnState(_Strict):
+class ColumnState(Strict):
     name: str = Field(max_length=255)
     type: str = Field(max_length=2000, pattern=TYPE)
     nullable: bool = True
     comment: str | None = Field(default=None, max_length=actions.MAX_TEXT)
 
 
-class PolicyState(_Strict):
+class PolicyState(Strict):
     function: str
     columns: list[str] = Field(default_factory=list, max_length=50)
 
 
-class ObjectState(_Strict):
+class ObjectState(Strict):
     kind: str = Field(pattern=f"^({'|'.join(KINDS)})$")
     name: str = Field(max_length=800)
     owner: str = Field(max_length=255)
@@ -53,14 +49,14 @@ class ObjectState(_Strict):
     properties: dict[str, str] = Field(default_factory=dict, max_length=100)
 
 
-class GrantState(_Strict):
+class GrantState(Strict):
     kind: str
     name: str
     principal: str = Field(max_length=255)
     privilege: str
 
 
-class TagState(_Strict):
+class TagState(Strict):
     kind: str
     name: str
     column: str = ""
@@ -68,7 +64,7 @@ class TagState(_Strict):
     value: str = Field(default="", max_length=256)
 
 
-class CatalogState(_Strict):
+class CatalogState(Strict):
     objects: list[ObjectState] = Field(default_factory=list, max_length=actions.MAX_OBJECTS)
     grants: list[GrantState] = Field(default_factory=list, max_length=100_000)
     tags: list[TagState] = Field(default_factory=list, max_length=100_000)
@@ -79,31 +75,15 @@ def export(ctx: Context) -> dict[str, Any]:
     catalog = store.read(ctx.db)
     return {
         "objects": [_shown(each) for each in catalog.objects.values() if each.parts[0] != SYSTEM],
-        "grants": [
-            vars(grant) for grant in sorted(catalog.grants, key=lambda each: tuple(vars(each).values()))
-        ],
+        "grants": [vars(grant) for grant in sorted(catalog.grants, key=astuple)],
         "tags": [vars(tag) for tag in catalog.tags],
     }
 
 
 def _shown(each: Object) -> dict[str, Any]:
-    columns = columns_of(replace(each, comments={}))
-    return {
-        "kind": each.kind,
-        "name": each.name,
-        "owner": each.owner,
-        "comment": each.comment,
-        "type": each.type,
-        "location": each.location if each.type == "EXTERNAL" else None,
-        "definition": each.definition,
-        "columns": [vars(column) for column in columns],
-        "parameters": [vars(column) for column in each.parameters],
-        "returns": each.returns,
-        "comments": dict(each.comments),
-        "masks": {name: {"function": mask.function, "columns": [*mask.columns]} for name, mask in each.masks.items()},
-        "row_filter": {"function": each.row_filter.function, "columns": [*each.row_filter.columns]} if each.row_filter else None,
-        "properties": dict(each.properties),
-    }  # fmt: skip
+    location = each.location if each.type == "EXTERNAL" else None
+    told = replace(each, location=location, columns=columns_of(replace(each, comments={})))
+    return store.OBJECT.dump_python(told, mode="json", include=set(ObjectState.model_fields))
 
 
 def load(ctx: Context, state: dict[str, Any]) -> None:
@@ -112,7 +92,6 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
     A table that is there already keeps its files, so a judge lays tables first and loads what was declared of them afterwards.
     """
     wanted = validated(CatalogState, state)
-    assert isinstance(wanted, CatalogState)
     before = store.read(ctx.db)
     system = [each for each in before.objects.values() if each.parts[0] == SYSTEM]
     objects = {each.key: each for each in [*system, *(_object(ctx, told, before) for told in wanted.objects)]}
@@ -136,34 +115,22 @@ def _object(ctx: Context, told: ObjectState, before: Catalog) -> Object:
     actions.check_principal(ctx, told.owner)
     known = before.find(told.kind, name)
     id = known.id if known else str(uuid.uuid4())
-    files = told.kind in ("TABLE", "VOLUME") and told.type != "VIEW"
-    if known and files:
-        location = known.location
-    elif told.location is not None and files:
-        location = actions.own_location(ctx, before, told.kind, told.location)
-    else:
-        location = str(actions.managed_folder(ctx.home, told.kind, id, name)) if files else None
-    return Object(
-        kind=told.kind,
-        name=name,
-        owner=told.owner,
-        id=id,
-        comment=told.comment,
-        created_at=known.created_at if known else ctx.now,
-        created_by=known.created_by if known else ctx.caller.user_name,
-        updated_at=ctx.now,
-        updated_by=ctx.caller.user_name,
-        type=told.type,
-        location=location,
-        definition=told.definition,
-        columns=tuple(Column(**column.model_dump()) for column in told.columns),
-        parameters=tuple(Column(**column.model_dump()) for column in told.parameters),
-        returns=told.returns,
-        comments=told.comments,
-        masks={column.lower(): Policy(mask.function.lower(), tuple(mask.columns)) for column, mask in told.masks.items()},
-        row_filter=Policy(told.row_filter.function.lower(), tuple(told.row_filter.columns)) if told.row_filter else None,
-        properties=told.properties,
-    )  # fmt: skip
+    files = told.kind == "TABLE" and told.type != "VIEW"
+    location = None
+    if files and told.location is not None and not known:
+        location = actions.own_location(ctx, before, told.location)
+    elif files:
+        location = known.location if known else str(actions.managed_folder(ctx.home, id, name))
+    masks = {column.lower(): _policy(mask) for column, mask in told.masks.items()}
+    at, by = (known.created_at, known.created_by) if known else (ctx.now, ctx.caller.user_name)
+    stamps = {"created_at": at, "created_by": by, "updated_at": ctx.now, "updated_by": ctx.caller.user_name}
+    rows = _policy(told.row_filter) if told.row_filter else None
+    changed = {"name": name, "id": id, "location": location, "masks": masks, "row_filter": rows}
+    return store.OBJECT.validate_python({**told.model_dump(), **changed, **stamps})
+
+
+def _policy(told: PolicyState) -> Policy:
+    return Policy(told.function.lower(), tuple(told.columns))
 
 
 def _check(ctx: Context, catalog: Catalog) -> None:

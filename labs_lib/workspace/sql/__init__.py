@@ -5,12 +5,10 @@ from labs_lib.workspace.sql import statements, warehouses
 
 SCHEMA = statements.SCHEMA
 ENDPOINTS = (*warehouses.ENDPOINTS, *statements.ENDPOINTS)
-export = warehouses.export
-load = warehouses.load
 
 
 def prepare(ctx: Context) -> None:
-    """Have a warehouse; nothing runs yet."""
+    """Have the warehouse be everybody's to use; nothing runs yet."""
     warehouses.prepare(ctx)
     statements.prepare(ctx)
 
@@ -29,4 +27,4 @@ def stop(services: Services) -> None:
         running.stop()
 
 
-__all__ = ["ENDPOINTS", "SCHEMA", "busy", "export", "load", "prepare", "start", "stop"]
+__all__ = ["ENDPOINTS", "SCHEMA", "busy", "prepare", "start", "stop"]

@@ -244,16 +244,10 @@ class Door:
     def _new_table(self, services: Services, asked: _Asked, name: str, spec: dict[str, Any]) -> Object:
         id = str(uuid.uuid4())
         if spec["location"] is None:
-            return Object(
-                "TABLE",
-                name,
-                "",
-                id,
-                type="MANAGED",
-                location=str(actions.managed_folder(self._home, "TABLE", id, name)),
-            )
+            folder = str(actions.managed_folder(self._home, id, name))
+            return Object("TABLE", name, "", id, type="MANAGED", location=folder)
         with services.transaction(asked.statement.caller) as ctx:
-            location = actions.own_location(ctx, asked.catalog, "TABLE", spec["location"])
+            location = actions.own_location(ctx, asked.catalog, spec["location"])
         return Object("TABLE", name, "", id, type="EXTERNAL", location=location)
 
     def _database_at(self, base: str, made: Object) -> None:

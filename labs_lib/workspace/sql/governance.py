@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from labs_lib.workspace.catalog import actions, routes, store
 from labs_lib.workspace.catalog.columns import columns_of
-from labs_lib.workspace.catalog.model import METASTORE, Catalog, shown
-from labs_lib.workspace.catalog.privileges import Who
+from labs_lib.workspace.catalog.model import METASTORE, shown
 from labs_lib.workspace.ground import audit
 from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.errors import AlreadyExists, NotFound, PermissionDenied
@@ -31,9 +30,8 @@ def perform(ctx: Context, command: Command, catalog: str, schema: str) -> Table:
     scope = Scope(actions.who(ctx), catalog, schema)
     answer = _VERBS[command.verb](ctx, command, scope)
     if told := _AUDIT.get(command.verb):
-        audit.write(
-            ctx.db, ctx.now, ctx.caller.user_name, ("unityCatalog", told), _told(command, scope), ctx.request
-        )
+        action = ("unityCatalog", told)
+        audit.write(ctx.db, ctx.now, ctx.caller.user_name, action, _told(command), ctx.request)
     return answer or Table()
 
 
@@ -41,26 +39,14 @@ _AUDIT = {
     **dict.fromkeys(("grant", "revoke", "grant_metastore", "revoke_metastore"), "updatePermissions"),
     "create_catalog": "createCatalog",
     "create_schema": "createSchema",
-    "create_volume": "createVolume",
     "drop": "deleteSecurable",
     **dict.fromkeys(("set_tags", "unset_tags"), "updateTagAssignments"),
-    **dict.fromkeys(
-        (
-            "owner",
-            "set_filter",
-            "drop_filter",
-            "set_mask",
-            "drop_mask",
-            "comment",
-            "comment_column",
-            "alter_comment",
-        ),
-        "updateSecurable",
-    ),
+    **dict.fromkeys(("owner", "set_filter", "drop_filter", "set_mask", "drop_mask"), "updateSecurable"),
+    **dict.fromkeys(("comment", "comment_column", "alter_comment"), "updateSecurable"),
 }
 
 
-def _told(command: Command, scope: Scope) -> dict[str, object]:
+def _told(command: Command) -> dict[str, object]:
     return {
         "securable_type": command.kind,
         "securable_full_name": ".".join(command.name),
@@ -106,12 +92,8 @@ def _create(kind: str) -> Callable[[Context, Command, Scope], None]:
         parts = [*command.name]
         if kind == "SCHEMA" and len(parts) == 1:
             parts = [scope.catalog, *parts]
-        elif kind == "VOLUME":
-            parts = resolved(parts, scope).split(".")
         try:
-            actions.create(
-                ctx, kind, parts, comment=command.text, **({"type": "MANAGED"} if kind == "VOLUME" else {})
-            )
+            actions.create(ctx, kind, parts, comment=command.text)
         except AlreadyExists:
             if not command.lenient:
                 raise
@@ -123,46 +105,32 @@ def _create(kind: str) -> Callable[[Context, Command, Scope], None]:
 
 
 def _drop(ctx: Context, command: Command, scope: Scope) -> None:
-    name = full(command, scope)
     try:
-        actions.drop(ctx, command.kind, name, command.cascade)
+        actions.drop(ctx, command.kind, full(command, scope), command.cascade)
     except NotFound:
         if not command.lenient:
             raise
 
 
-def _owner(ctx: Context, command: Command, scope: Scope) -> None:
-    actions.alter(ctx, command.kind, full(command, scope), owner=command.principal)
-
-
-def _set_filter(ctx: Context, command: Command, scope: Scope) -> None:
-    actions.set_row_filter(ctx, full(command, scope), resolved(command.function, scope), command.columns)
-
-
-def _drop_filter(ctx: Context, command: Command, scope: Scope) -> None:
-    actions.alter(ctx, "TABLE", full(command, scope), row_filter=None)
-
-
-def _set_mask(ctx: Context, command: Command, scope: Scope) -> None:
-    actions.set_mask(
-        ctx, full(command, scope), command.column, resolved(command.function, scope), command.columns
-    )
-
-
-def _drop_mask(ctx: Context, command: Command, scope: Scope) -> None:
-    actions.drop_mask(ctx, full(command, scope), command.column)
-
-
-def _set_tags(ctx: Context, command: Command, scope: Scope) -> None:
-    actions.set_tags(ctx, command.kind, full(command, scope), command.column, command.tags)
-
-
-def _unset_tags(ctx: Context, command: Command, scope: Scope) -> None:
-    actions.unset_tags(ctx, command.kind, full(command, scope), command.column, [*command.tags])
-
-
-def _comment(ctx: Context, command: Command, scope: Scope) -> None:
-    actions.alter(ctx, command.kind, full(command, scope), comment=command.text)
+def _alter(ctx: Context, command: Command, scope: Scope) -> None:
+    name, column = full(command, scope), command.column
+    match command.verb:
+        case "owner":
+            actions.alter(ctx, command.kind, name, owner=command.principal)
+        case "comment":
+            actions.alter(ctx, command.kind, name, comment=command.text)
+        case "set_filter":
+            actions.set_row_filter(ctx, name, resolved(command.function, scope), command.columns)
+        case "drop_filter":
+            actions.alter(ctx, "TABLE", name, row_filter=None)
+        case "set_mask":
+            actions.set_mask(ctx, name, column, resolved(command.function, scope), command.columns)
+        case "drop_mask":
+            actions.drop_mask(ctx, name, column)
+        case "set_tags":
+            actions.set_tags(ctx, command.kind, name, column, command.tags)
+        case "unset_tags":
+            actions.unset_tags(ctx, command.kind, name, column, [*command.tags])
 
 
 def _comment_column(ctx: Context, command: Command, scope: Scope) -> None:
@@ -173,11 +141,8 @@ def _comment_column(ctx: Context, command: Command, scope: Scope) -> None:
 
 def _visible(ctx: Context, scope: Scope, kind: str, parent: str) -> list[str]:
     catalog = store.read(ctx.db)
-    found = (
-        catalog.children(parent, kind)
-        if parent
-        else [each for each in catalog.objects.values() if each.kind == kind]
-    )
+    every = [each for each in catalog.objects.values() if each.kind == kind]
+    found = catalog.children(parent, kind) if parent else every
     return sorted(each.parts[-1] for each in routes.visible(catalog, scope.who, found))
 
 
@@ -201,39 +166,21 @@ def _show_tables(ctx: Context, command: Command, scope: Scope) -> Table:
 def _describe(ctx: Context, command: Command, scope: Scope) -> Table:
     catalog = store.read(ctx.db)
     found = catalog.get("TABLE", full(command, scope))
-    require_seen(catalog, scope.who, found.kind, found.name)
+    if not catalog.seen(scope.who, found.kind, found.name):
+        raise PermissionDenied(f"User does not have any privilege on table '{found.name}', BROWSE neither.")
     rows = tuple([column.name, column.type, column.comment] for column in columns_of(found))
     return Table(("col_name", "data_type", "comment"), rows)
 
 
-def require_seen(catalog: Catalog, who: Who, kind: str, name: str) -> None:
-    """Raises PermissionDenied unless the caller may know of it."""
-    if not catalog.seen(who, kind, name):
-        raise PermissionDenied(
-            f"User does not have any privilege on {kind.lower()} '{name}', BROWSE neither."
-        )
-
-
 _VERBS: dict[str, Callable[[Context, Command, Scope], Table | None]] = {
-    "grant": _change,
-    "grant_metastore": _change,
-    "revoke": _change,
-    "revoke_metastore": _change,
+    **dict.fromkeys(("grant", "grant_metastore", "revoke", "revoke_metastore"), _change),
+    **dict.fromkeys(("owner", "comment", "set_filter", "drop_filter"), _alter),
+    **dict.fromkeys(("set_mask", "drop_mask", "set_tags", "unset_tags"), _alter),
+    **dict.fromkeys(("comment_column", "alter_comment"), _comment_column),
     "show_grants": _show_grants,
     "create_catalog": _create("CATALOG"),
     "create_schema": _create("SCHEMA"),
-    "create_volume": _create("VOLUME"),
     "drop": _drop,
-    "owner": _owner,
-    "set_filter": _set_filter,
-    "drop_filter": _drop_filter,
-    "set_mask": _set_mask,
-    "drop_mask": _drop_mask,
-    "set_tags": _set_tags,
-    "unset_tags": _unset_tags,
-    "comment": _comment,
-    "comment_column": _comment_column,
-    "alter_comment": _comment_column,
     "show_catalogs": _show_catalogs,
     "show_schemas": _show_schemas,
     "show_tables": _show_tables,

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 _PART = r"(?:`(?:[^`]|``)+`|[\w-]+)"
 _STRING = r"(?:'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")"
-_LEAF_KINDS = "TABLE|VIEW|FUNCTION|VOLUME"
+_LEAF_KINDS = "TABLE|VIEW|FUNCTION"
 _PLACEHOLDERS = {
     "name": rf"{_PART}(?:\s*\.\s*{_PART})*",
     "function": rf"{_PART}(?:\s*\.\s*{_PART})*",
     "kind": rf"CATALOG|SCHEMA|DATABASE|{_LEAF_KINDS}",
-    "leaf": _LEAF_KINDS,
     "principal": _PART,
     "column": _PART,
     "columns": rf"{_PART}(?:\s*,\s*{_PART})*|",
@@ -35,7 +34,6 @@ _FORMS = {
     "show_grants": "SHOW GRANTS [<principal>] ON [<kind>] <name>",
     "create_catalog": "CREATE CATALOG [<if>] <name> [COMMENT <text>]",
     "create_schema": "CREATE (?:SCHEMA|DATABASE) [<if>] <name> [COMMENT <text>]",
-    "create_volume": "CREATE VOLUME [<if>] <name> [COMMENT <text>]",
     "drop": "DROP <kind> [<if>] <name> [<cascade>]",
     "owner": "ALTER <kind> <name> [SET] OWNER TO <principal>",
     "set_filter": "ALTER TABLE <name> SET ROW FILTER <function> ON ( <columns> )",
@@ -70,7 +68,7 @@ def _compiled(form: str) -> re.Pattern[str]:
 
 
 _PATTERNS = {verb: _compiled(form) for verb, form in _FORMS.items()}
-_RESERVED = {"HISTORY", "DETAIL", "FUNCTION", "CATALOG", "SCHEMA", "DATABASE", "QUERY", "VOLUME", "METASTORE"}
+_RESERVED = {"HISTORY", "DETAIL", "FUNCTION", "CATALOG", "SCHEMA", "DATABASE", "QUERY", "METASTORE"}
 
 
 @dataclass(frozen=True)

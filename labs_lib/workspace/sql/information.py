@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from labs_lib.engine.sql import literal
 from labs_lib.workspace.catalog.columns import columns_of, type_name
@@ -10,189 +11,132 @@ from labs_lib.workspace.catalog.model import Catalog, Object, shown
 from labs_lib.workspace.catalog.privileges import MANAGE, Who
 
 Row = tuple[str | int | None, ...]
-Found = tuple[str, list[Row]]  # columns with types, and rows
+_NUMBERS = ("ordinal_position",)  # all other columns are strings
+_TABLE = "table_catalog table_schema table_name"
+
+
+@dataclass(frozen=True)
+class View:
+    """The catalog as one caller may know it: `objects` are those that are seen, in the catalogs that are asked for."""
+
+    catalog: Catalog
+    who: Who
+    objects: list[Object]
+
+    def of(self, kind: str) -> list[Object]:
+        """Those of one kind."""
+        return [each for each in self.objects if each.kind == kind]
 
 
 def query(catalog: Catalog, who: Who, within: str, table: str) -> str | None:
     """The query of `<within>.information_schema.<table>`; `system` has it of all catalogs. None if there is no such table."""
-    make = _TABLES.get(table)
-    if make is None:
+    if table not in _TABLES:
         return None
-    inside = [
-        each
-        for each in catalog.objects.values()
-        if within in ("system", each.parts[0]) and catalog.seen(who, *each.key)
-    ]
-    columns, rows = make(catalog, who, inside)
-    names = [column.split()[0] for column in columns.split(", ")]
+    objects = catalog.objects.values()
+    seen = [each for each in objects if within in ("system", each.parts[0]) and catalog.seen(who, *each.key)]
+    columns, make = _TABLES[table]
+    names, rows = columns.split(), list(make(View(catalog, who, seen)))
     casts = ", ".join(
-        f"CAST({column.split()[0]} AS {column.split()[1]}) AS {column.split()[0]}"
-        for column in columns.split(", ")
+        f"CAST({name} AS {'int' if name in _NUMBERS else 'string'}) AS {name}" for name in names
     )
-    if not rows:
-        return f"SELECT {casts} FROM VALUES ({', '.join(['NULL'] * len(names))}) AS t({', '.join(names)}) WHERE false"
-    values = ", ".join(f"({', '.join(map(_value, row))})" for row in rows)
-    return f"SELECT {casts} FROM VALUES {values} AS t({', '.join(names)})"
+    values = ", ".join(f"({', '.join(map(_value, row))})" for row in rows or [(None,) * len(names)])
+    return f"SELECT {casts} FROM VALUES {values} AS t({', '.join(names)}){'' if rows else ' WHERE false'}"
 
 
 def _value(value: str | int | None) -> str:
     return "NULL" if value is None else str(value) if isinstance(value, int) else literal(value)
 
 
-def _of(objects: Iterable[Object], *kinds: str) -> list[Object]:
-    return [each for each in objects if each.kind in kinds]
+def _tables(view: View) -> Iterator[Row]:
+    for each in view.of("TABLE"):
+        form = None if each.is_view else "DELTA"
+        yield (*each.parts, each.type, each.owner, each.comment, each.created_by, form)
 
 
-def _catalogs(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    return "catalog_name string, catalog_owner string, comment string", [
-        (each.name, each.owner, each.comment) for each in _of(objects, "CATALOG")
-    ]
+def _views(view: View) -> Iterator[Row]:
+    for each in view.of("TABLE"):
+        if each.is_view:
+            yield (*each.parts, each.definition if each.owner in view.who.names else None)
 
 
-def _schemata(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    return "catalog_name string, schema_name string, schema_owner string, comment string", [
-        (*each.parts, each.owner, each.comment) for each in _of(objects, "SCHEMA")
-    ]
-
-
-def _tables(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    return (
-        "table_catalog string, table_schema string, table_name string, table_type string, table_owner string, comment string, "
-        "created_by string, data_source_format string",
-        [
-            (
-                *each.parts,
-                each.type,
-                each.owner,
-                each.comment,
-                each.created_by,
-                None if each.is_view else "DELTA",
-            )
-            for each in _of(objects, "TABLE")
-        ],
-    )
-
-
-def _views(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    views = [each for each in _of(objects, "TABLE") if each.is_view]
-    return "table_catalog string, table_schema string, table_name string, view_definition string", [
-        (*each.parts, each.definition if each.owner in who.names else None) for each in views
-    ]
-
-
-def _columns(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    rows: list[Row] = []
-    for each in _of(objects, "TABLE"):
+def _columns(view: View) -> Iterator[Row]:
+    for each in view.of("TABLE"):
         for place, column in enumerate(columns_of(each)):
-            nullable = "YES" if column.nullable else "NO"
-            rows.append(
-                (
-                    *each.parts,
-                    column.name,
-                    place,
-                    nullable,
-                    type_name(column.type),
-                    column.type,
-                    column.comment,
-                )
-            )
-    return (
-        "table_catalog string, table_schema string, table_name string, column_name string, ordinal_position int, is_nullable string, "
-        "data_type string, full_data_type string, comment string",
-        rows,
-    )
+            nullable, kind = "YES" if column.nullable else "NO", type_name(column.type)
+            yield (*each.parts, column.name, place, nullable, kind, column.type, column.comment)
 
 
-def _routines(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    return (
-        "routine_catalog string, routine_schema string, routine_name string, routine_owner string, data_type string, comment string",
-        [(*each.parts, each.owner, each.returns, each.comment) for each in _of(objects, "FUNCTION")],
-    )
-
-
-def _volumes(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    return (
-        "volume_catalog string, volume_schema string, volume_name string, volume_type string, volume_owner string, comment string",
-        [(*each.parts, each.type, each.owner, each.comment) for each in _of(objects, "VOLUME")],
-    )
-
-
-def _privileges(kind: str, columns: str) -> Callable[[Catalog, Who, list[Object]], Found]:
-    def rows(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-        found: list[Row] = []
-        for each in _of(objects, kind):
-            manages = catalog.may(who, *each.key, MANAGE)
-            for place in catalog.securable(*each.key).lineage:
+def _privileges(kind: str) -> Callable[[View], Iterator[Row]]:
+    def rows(view: View) -> Iterator[Row]:
+        grants = sorted(view.catalog.grants, key=lambda grant: (grant.principal, grant.privilege))
+        for each in view.of(kind):
+            manages = view.catalog.may(view.who, *each.key, MANAGE)
+            for place in view.catalog.securable(*each.key).lineage:
                 inherited = "NONE" if place.name == each.name else place.kind
-                found += [
-                    ("System user", grant.principal, *each.parts, shown(grant.privilege), "NO", inherited)
-                    for grant in sorted(catalog.grants, key=lambda grant: (grant.principal, grant.privilege))
-                    if (grant.kind, grant.name) == (place.kind, place.name)
-                    and (manages or grant.principal in who.names)
-                ]
-        return (
-            f"grantor string, grantee string, {columns}, privilege_type string, is_grantable string, inherited_from string",
-            found,
-        )
+                for grant in grants:
+                    told = manages or grant.principal in view.who.names
+                    if told and (grant.kind, grant.name) == (place.kind, place.name):
+                        privilege = shown(grant.privilege)
+                        yield ("System user", grant.principal, *each.parts, privilege, "NO", inherited)
 
     return rows
 
 
-def _tags(kind: str, columns: str) -> Callable[[Catalog, Who, list[Object]], Found]:
-    def rows(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-        of_columns = kind == "COLUMN"
-        seen = {each.key for each in objects}
-        found: list[Row] = [
-            (*tag.name.split("."), *([tag.column] if of_columns else []), tag.key, tag.value)
-            for tag in catalog.tags
-            if (tag.kind, tag.name) in seen
-            and bool(tag.column) == of_columns
-            and tag.kind == ("TABLE" if of_columns else kind)
-        ]
-        return f"{columns}, tag_name string, tag_value string", found
+def _tags(kind: str, of_columns: bool = False) -> Callable[[View], Iterator[Row]]:
+    def rows(view: View) -> Iterator[Row]:
+        seen = {each.key for each in view.of(kind)}
+        for tag in view.catalog.tags:
+            if (tag.kind, tag.name) in seen and bool(tag.column) == of_columns:
+                yield (*tag.name.split("."), *([tag.column] if of_columns else []), tag.key, tag.value)
 
     return rows
 
 
-def _masks(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    return (
-        "table_catalog string, table_schema string, table_name string, column_name string, mask_name string, mask_col_usage string",
-        [
-            (*each.parts, column, mask.function, ", ".join(mask.columns))
-            for each in objects
-            for column, mask in each.masks.items()
-        ],
-    )
+def _masks(view: View) -> Iterator[Row]:
+    for each in view.objects:
+        for column, mask in each.masks.items():
+            yield (*each.parts, column, mask.function, ", ".join(mask.columns))
 
 
-def _filters(catalog: Catalog, who: Who, objects: list[Object]) -> Found:
-    return (
-        "table_catalog string, table_schema string, table_name string, filter_name string, target_columns string",
-        [
-            (*each.parts, each.row_filter.function, ", ".join(each.row_filter.columns))
-            for each in objects
-            if each.row_filter
-        ],
-    )
+def _filters(view: View) -> Iterator[Row]:
+    for each in view.objects:
+        if each.row_filter:
+            yield (*each.parts, each.row_filter.function, ", ".join(each.row_filter.columns))
 
 
-_TABLES: dict[str, Callable[[Catalog, Who, list[Object]], Found]] = {
-    "catalogs": _catalogs,
-    "schemata": _schemata,
-    "tables": _tables,
-    "views": _views,
-    "columns": _columns,
-    "routines": _routines,
-    "volumes": _volumes,
-    "catalog_privileges": _privileges("CATALOG", "catalog_name string"),
-    "schema_privileges": _privileges("SCHEMA", "catalog_name string, schema_name string"),
-    "table_privileges": _privileges("TABLE", "table_catalog string, table_schema string, table_name string"),
-    "catalog_tags": _tags("CATALOG", "catalog_name string"),
-    "schema_tags": _tags("SCHEMA", "catalog_name string, schema_name string"),
-    "table_tags": _tags("TABLE", "catalog_name string, schema_name string, table_name string"),
-    "column_tags": _tags(
-        "COLUMN", "catalog_name string, schema_name string, table_name string, column_name string"
+def _granted(columns: str) -> str:
+    return f"grantor grantee {columns} privilege_type is_grantable inherited_from"
+
+
+_TABLES: dict[str, tuple[str, Callable[[View], Iterator[Row]]]] = {
+    "catalogs": (
+        "catalog_name catalog_owner comment",
+        lambda view: ((each.name, each.owner, each.comment) for each in view.of("CATALOG")),
     ),
-    "column_masks": _masks,
-    "row_filters": _filters,
+    "schemata": (
+        "catalog_name schema_name schema_owner comment",
+        lambda view: ((*each.parts, each.owner, each.comment) for each in view.of("SCHEMA")),
+    ),
+    "tables": (f"{_TABLE} table_type table_owner comment created_by data_source_format", _tables),
+    "views": (f"{_TABLE} view_definition", _views),
+    "columns": (
+        f"{_TABLE} column_name ordinal_position is_nullable data_type full_data_type comment",
+        _columns,
+    ),
+    "routines": (
+        "routine_catalog routine_schema routine_name routine_owner data_type comment",
+        lambda view: ((*each.parts, each.owner, each.returns, each.comment) for each in view.of("FUNCTION")),
+    ),
+    "catalog_privileges": (_granted("catalog_name"), _privileges("CATALOG")),
+    "schema_privileges": (_granted("catalog_name schema_name"), _privileges("SCHEMA")),
+    "table_privileges": (_granted(_TABLE), _privileges("TABLE")),
+    "catalog_tags": ("catalog_name tag_name tag_value", _tags("CATALOG")),
+    "schema_tags": ("catalog_name schema_name tag_name tag_value", _tags("SCHEMA")),
+    "table_tags": ("catalog_name schema_name table_name tag_name tag_value", _tags("TABLE")),
+    "column_tags": (
+        "catalog_name schema_name table_name column_name tag_name tag_value",
+        _tags("TABLE", True),
+    ),
+    "column_masks": (f"{_TABLE} column_name mask_name mask_col_usage", _masks),
+    "row_filters": (f"{_TABLE} filter_name target_columns", _filters),
 }

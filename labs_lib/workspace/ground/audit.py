@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Request
 
 SCHEMA = """
@@ -40,19 +41,8 @@ def write(
         for name, value in params.items()
         if value is not None and name not in HIDDEN
     }
-    db.execute(
-        "INSERT INTO audit (event_id, event_time, source_ip_address, user_agent, user_name, service_name, action_name, request_id,"
-        " request_params, status_code, error_message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            str(uuid.uuid4()),
-            now,
-            request.source_ip,
-            request.user_agent,
-            user_name,
-            *action,
-            request.id,
-            json.dumps(kept),
-            status,
-            error,
-        ),
-    )
+    store.insert(
+        db, "audit", event_id=str(uuid.uuid4()), event_time=now, source_ip_address=request.source_ip,
+        user_agent=request.user_agent, user_name=user_name, service_name=action[0], action_name=action[1],
+        request_id=request.id, request_params=json.dumps(kept), status_code=status, error_message=error,
+    )  # fmt: skip

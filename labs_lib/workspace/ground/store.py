@@ -62,6 +62,18 @@ class Store:
             self._db.close()
 
 
+def insert(db: sqlite3.Connection, table: str, **row: object) -> None:
+    """Add a row; columns that are not named have their defaults."""
+    names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
+
+
+def update(db: sqlite3.Connection, table: str, id: object, **changes: object) -> None:
+    """Change columns of the row of that id."""
+    told = ", ".join(f'"{name}" = ?' for name in changes)
+    db.execute(f"UPDATE {table} SET {told} WHERE id = ?", (*changes.values(), id))
+
+
 def next_id(db: sqlite3.Connection, kind: str) -> int:
     """A number that no other object of this kind has, had or will have."""
     row = db.execute(

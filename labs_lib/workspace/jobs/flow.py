@@ -79,19 +79,15 @@ def states(rows: list[sqlite3.Row]) -> dict[str, State]:
 def submit(
     ctx: Context,
     settings: Settings,
-    parameters: dict[str, str],
-    overrides: dict[str, Any],
-    *,
-    job_id: int,
-    number: int,
-    kind: str,
-    trigger: str,
-    creator: str,
-    run_as: str,
-    token: str | None = None,
+    given: dict[str, str],
+    overrides: dict[str, Any] | None = None,
     queue: bool | None = None,
+    **columns: Any,
 ) -> int:
-    """A new run, which begins, waits or is skipped as the job's limit has it. Returns its id."""
+    """A new run, which begins, waits or is skipped as the job's limit has it. `given` are values of the job's parameters, `columns` what
+    else the run's row holds. Returns its id. Raises InvalidParameter for a parameter that the job lacks.
+    """
+    parameters, job_id = parameters_of(settings, given), columns["job_id"]
     run_id = store.next_id(ctx.db, "run")
     queue = queue if queue is not None else bool(settings.queue and settings.queue.enabled)
     query = "SELECT count(*), ifnull(sum(life = 'QUEUED'), 0) FROM runs WHERE job_id = ? AND life IN ('QUEUED', 'RUNNING')"
@@ -99,20 +95,10 @@ def submit(
     limit = settings.max_concurrent_runs
     # Who comes later doesn't overtake those that wait.
     life = rules.on_arrival(limit if waiting else going, limit, queue)
-    stored = json.dumps(settings.stored())
-    ctx.db.execute(
-        'INSERT INTO runs (id, job_id, number, kind, "trigger", creator, run_as, settings, parameters, overrides, token, life, asked)'
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            *(run_id, job_id, number, kind, trigger, creator, run_as, stored, json.dumps(parameters)),
-            *(
-                json.dumps(overrides),
-                token,
-                Life.QUEUED if life is not Life.SKIPPED else Life.SKIPPED,
-                ctx.now,
-            ),
-        ),
-    )
+    columns |= {"settings": json.dumps(settings.stored()), "parameters": json.dumps(parameters)}
+    columns |= {"overrides": json.dumps(overrides or {}), "asked": ctx.now}
+    kept = Life.SKIPPED if life is Life.SKIPPED else Life.QUEUED
+    store.insert(ctx.db, "runs", id=run_id, life=kept, **columns)
     if life is Life.SKIPPED:
         sentence = f"The job has {going} active runs, and {limit} are the most that it may have at once."
         _end_run(ctx, run_id, Result.SKIPPED_FOR_LIMIT, sentence, Life.SKIPPED)
@@ -128,8 +114,7 @@ def submit(
 def _begin(ctx: Context, run_id: int) -> None:
     settings = settings_of(row(ctx, run_id))
     timeout_at = ctx.now + settings.timeout_seconds * 1000 if settings.timeout_seconds else None
-    query = "UPDATE runs SET life = 'RUNNING', began = ?, timeout_at = ? WHERE id = ?"
-    ctx.db.execute(query, (ctx.now, timeout_at, run_id))
+    store.update(ctx.db, "runs", run_id, life=Life.RUNNING, began=ctx.now, timeout_at=timeout_at)
     messages.tell(ctx, row(ctx, run_id), settings, "on_start")
     advance(ctx, run_id)
 
@@ -156,7 +141,7 @@ def advance(ctx: Context, run_id: int) -> None:
     if run["life"] != Life.RUNNING:
         return
     settings = settings_of(run)
-    while steps := rules.next_steps(settings.specs, states(rows := latest(ctx, run_id))):
+    while steps := rules.next_steps(settings.tasks, states(rows := latest(ctx, run_id))):
         for attempt in (each for each in rows if each["task_key"] in steps):
             if (result := steps[attempt["task_key"]]) is not None:
                 sentence = "The task was not run, for what became of the tasks that it depends on."
@@ -164,12 +149,10 @@ def advance(ctx: Context, run_id: int) -> None:
             elif condition := settings.task(attempt["task_key"]).condition_task:
                 _decide(ctx, run, attempt, condition.model_dump())
             else:
-                ctx.db.execute(
-                    "UPDATE attempts SET life = 'PENDING', asked = ? WHERE id = ?", (ctx.now, attempt["id"])
-                )
+                store.update(ctx.db, "attempts", attempt["id"], life=Life.PENDING, asked=ctx.now)
                 _wake(ctx)
     rows = latest(ctx, run_id)
-    if (result := rules.run_result(settings.specs, states(rows))) is not None:
+    if (result := rules.run_result(settings.tasks, states(rows))) is not None:
         lost = any(each["life"] == Life.INTERNAL_ERROR for each in rows) and result is Result.FAILED
         failed = next((each for each in rows if each["result"] == result), None)
         sentence = ""
@@ -180,17 +163,14 @@ def advance(ctx: Context, run_id: int) -> None:
 
 def _decide(ctx: Context, run: sqlite3.Row, attempt: sqlite3.Row, condition: dict[str, str]) -> None:
     """Answer a condition task: it needs no process."""
-    ctx.db.execute("UPDATE attempts SET asked = ?, began = ? WHERE id = ?", (ctx.now, ctx.now, attempt["id"]))
+    store.update(ctx.db, "attempts", attempt["id"], asked=ctx.now, began=ctx.now)
     try:
         sides = references.resolve(condition, names(ctx, run, attempt))
         outcome = "true" if rules.compare(sides["op"], sides["left"], sides["right"]) else "false"
     except InvalidParameter as error:
         _end_attempt(ctx, attempt["id"], Result.FAILED, error.message)
         return
-    ctx.db.execute(
-        "UPDATE attempts SET outcome = ?, resolved = ? WHERE id = ?",
-        (outcome, json.dumps(sides), attempt["id"]),
-    )
+    store.update(ctx.db, "attempts", attempt["id"], outcome=outcome, resolved=json.dumps(sides))
     _end_attempt(ctx, attempt["id"], Result.SUCCESS, "")
 
 
@@ -233,11 +213,11 @@ def end_attempt(
     _end_attempt(ctx, attempt_id, result, message, code, ended, life)
     run = row(ctx, attempt["run_id"])
     settings = settings_of(run)
-    due = rules.retry_at(settings.task(attempt["task_key"]).spec, attempt["number"], result, ctx.now)
+    due = rules.retry_at(settings.task(attempt["task_key"]), attempt["number"], result, ctx.now)
     if due is not None and run["life"] == Life.RUNNING:
-        ctx.db.execute("UPDATE attempts SET latest = 0 WHERE id = ?", (attempt_id,))
+        store.update(ctx.db, "attempts", attempt_id, latest=0)
         again = _attempt(ctx, run["id"], attempt["task_key"], attempt["number"] + 1, Life.WAITING_FOR_RETRY)
-        ctx.db.execute("UPDATE attempts SET retry_at = ? WHERE id = ?", (due, again))
+        store.update(ctx.db, "attempts", again, retry_at=due)
         retry(ctx)
         return
     advance(ctx, run["id"])
@@ -255,27 +235,17 @@ def _end_attempt(
     ctx: Context, attempt_id: int, result: Result, message: str, code: str | None = None, ended: int | None = None,
     life: Life = Life.TERMINATED,
 ) -> None:  # fmt: skip
-    ctx.db.execute(
-        "UPDATE attempts SET life = ?, result = ?, message = ?, code = ?, ended = ?, until = NULL, retry_at = NULL,"
-        " asked = ifnull(asked, ?) WHERE id = ?",
-        (
-            life,
-            result,
-            message[:4000],
-            code or _CODES.get(result, "SKIPPED"),
-            ended or ctx.now,
-            ctx.now,
-            attempt_id,
-        ),
-    )
-    machines.release(ctx, ctx.db.execute("SELECT * FROM attempts WHERE id = ?", (attempt_id,)).fetchone())
+    attempt = ctx.db.execute("SELECT * FROM attempts WHERE id = ?", (attempt_id,)).fetchone()
+    told = {"result": result, "message": message[:4000], "code": code or _CODES.get(result, "SKIPPED")}
+    times = {"ended": ended or ctx.now, "until": None, "retry_at": None, "asked": attempt["asked"] or ctx.now}
+    store.update(ctx.db, "attempts", attempt_id, life=life, **told, **times)
+    machines.release(ctx, attempt)
 
 
 def _attempt(ctx: Context, run_id: int, task_key: str, number: int, life: Life) -> int:
     attempt_id = store.next_id(ctx.db, "run")  # a task's run has an id like any run
-    ctx.db.execute(
-        "INSERT INTO attempts (id, run_id, task_key, number, life) VALUES (?, ?, ?, ?, ?)",
-        (attempt_id, run_id, task_key, number, life),
+    store.insert(
+        ctx.db, "attempts", id=attempt_id, run_id=run_id, task_key=task_key, number=number, life=life
     )
     return attempt_id
 
@@ -285,10 +255,8 @@ def _end_run(ctx: Context, run_id: int, result: Result, message: str, life: Life
     repairs = json.loads(run["repairs"])
     if repairs:
         repairs[-1] |= {"end_time": ctx.now, "result": result}
-    ctx.db.execute(
-        "UPDATE runs SET life = ?, result = ?, message = ?, code = ?, ended = ?, timeout_at = NULL, repairs = ? WHERE id = ?",
-        (life, result, message[:4000], _CODES[result], ctx.now, json.dumps(repairs), run_id),
-    )
+    told = {"life": life, "result": result, "message": message[:4000], "code": _CODES[result]}
+    store.update(ctx.db, "runs", run_id, **told, ended=ctx.now, timeout_at=None, repairs=json.dumps(repairs))
     machines.release_run(ctx, run_id)
     settings = settings_of(run)
     messages.tell(ctx, row(ctx, run_id), settings, "on_success" if result in rules.GOOD else "on_failure")
@@ -327,37 +295,25 @@ def repair(
     """Run some tasks of a run again, in the same run. Returns the repair's id. The caller has checked that the run has ended."""
     run = row(ctx, run_id)
     repair_id = store.next_id(ctx.db, "repair")
-    repairs = json.loads(run["repairs"]) or [
-        {
-            "type": "ORIGINAL",
-            "start_time": run["began"] or run["asked"],
-            "end_time": run["ended"],
-            "result": run["result"],
-        }
-    ]
+    first = {"type": "ORIGINAL", "start_time": run["began"] or run["asked"], "end_time": run["ended"]}
+    repairs = json.loads(run["repairs"]) or [{**first, "result": run["result"]}]
     ids = []
     for attempt in latest(ctx, run_id):
         if attempt["task_key"] in tasks:
-            ctx.db.execute("UPDATE attempts SET latest = 0 WHERE id = ?", (attempt["id"],))
+            store.update(ctx.db, "attempts", attempt["id"], latest=0)
             ids.append(_attempt(ctx, run_id, attempt["task_key"], 0, Life.BLOCKED))
-    repairs.append(
-        {
-            "type": "REPAIR",
-            "id": repair_id,
-            "start_time": ctx.now,
-            "end_time": None,
-            "result": None,
-            "task_run_ids": ids,
-        }
+    fresh = {"type": "REPAIR", "id": repair_id, "start_time": ctx.now, "end_time": None, "result": None}
+    repairs.append({**fresh, "task_run_ids": ids})
+    told = {
+        "repairs": json.dumps(repairs),
+        "parameters": json.dumps(parameters),
+        "overrides": json.dumps(overrides),
+    }
+    store.update(
+        ctx.db, "runs", run_id, life=Life.QUEUED, result=None, message="", code=None, ended=None, **told
     )
-    ctx.db.execute(
-        "UPDATE runs SET life = 'QUEUED', result = NULL, message = '', code = NULL, ended = NULL, repairs = ?, parameters = ?, overrides = ?"
-        " WHERE id = ?",
-        (json.dumps(repairs), json.dumps(parameters), json.dumps(overrides), run_id),
-    )
-    began = run["began"]
     _begin(ctx, run_id)
-    ctx.db.execute("UPDATE runs SET began = ifnull(?, began) WHERE id = ?", (began, run_id))
+    store.update(ctx.db, "runs", run_id, began=run["began"] or ctx.now)
     admit(ctx, run["job_id"])
     return repair_id
 
@@ -387,10 +343,8 @@ def tick(ctx: Context) -> None:
         "SELECT * FROM jobs WHERE next_fire <= ? ORDER BY next_fire, id", (ctx.now,)
     ).fetchall():
         settings = Settings.model_validate_json(job["settings"])
-        ctx.db.execute(
-            "UPDATE jobs SET next_fire = ? WHERE id = ?", (next_fire(settings, ctx.now), job["id"])
-        )
-        of_job(ctx, job, settings, "PERIODIC", job["creator"])
+        store.update(ctx.db, "jobs", job["id"], next_fire=next_fire(settings, ctx.now))
+        of_job(ctx, job, "PERIODIC", job["creator"], {})
     equip(ctx)
 
 
@@ -405,7 +359,7 @@ def equip(ctx: Context) -> None:
             end_attempt(ctx, attempt["id"], Result.FAILED, error.message, "INVALID_CLUSTER_REQUEST")
             continue
         if ready is not None:
-            ctx.db.execute("UPDATE attempts SET ready = ? WHERE id = ?", (ready, attempt["id"]))
+            store.update(ctx.db, "attempts", attempt["id"], ready=ready)
             _wake(ctx)
 
 
@@ -423,33 +377,13 @@ def next_fire(settings: Settings, after: int) -> int | None:
 
 
 def of_job(
-    ctx: Context,
-    job: sqlite3.Row,
-    settings: Settings,
-    trigger: str,
-    creator: str,
-    given: dict[str, str] | None = None,
-    overrides: dict[str, Any] | None = None,
-    token: str | None = None,
-    queue: bool | None = None,
+    ctx: Context, job: sqlite3.Row, trigger: str, creator: str, given: dict[str, str], **more: Any
 ) -> int:
-    """A new run of a job. `given` are values of its parameters. Returns its id. Raises InvalidParameter for a parameter that it lacks."""
-    parameters = parameters_of(settings, given or {})
-    ctx.db.execute("UPDATE jobs SET runs = runs + 1 WHERE id = ?", (job["id"],))
-    return submit(
-        ctx,
-        settings,
-        parameters,
-        overrides or {},
-        job_id=job["id"],
-        number=job["runs"] + 1,
-        kind="JOB_RUN",
-        trigger=trigger,
-        creator=creator,
-        run_as=job["run_as"],
-        token=token,
-        queue=queue,
-    )
+    """A new run of a job, by its settings of now; `more` is as in `submit`."""
+    store.update(ctx.db, "jobs", job["id"], runs=job["runs"] + 1)
+    columns = {"job_id": job["id"], "number": job["runs"] + 1, "kind": "JOB_RUN", "run_as": job["run_as"]}
+    settings = Settings.model_validate_json(job["settings"])
+    return submit(ctx, settings, given, trigger=trigger, creator=creator, **columns, **more)
 
 
 def parameters_of(settings: Settings, given: dict[str, str]) -> dict[str, str]:

@@ -124,7 +124,7 @@ def launch(ctx: Context, attempt: sqlite3.Row) -> Launch:
             FOLDER: str(folder),
         }
     )
-    ctx.db.execute("UPDATE attempts SET resolved = ? WHERE id = ?", (json.dumps(told), attempt["id"]))
+    store.update(ctx.db, "attempts", attempt["id"], resolved=json.dumps(told))
     left = max(1.0, (run["timeout_at"] - ctx.now) / 1000) if run["timeout_at"] else 0.0
     own = float(task.timeout_seconds)
     of_run = bool(left) and (not own or left < own)

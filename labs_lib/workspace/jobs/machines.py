@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from labs_lib.workspace import compute, identity, permissions
 from labs_lib.workspace.compute.clusters import lifecycle
+from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.errors import InvalidParameter, InvalidState
 from labs_lib.workspace.jobs.model import Settings
@@ -27,7 +28,7 @@ def provide(ctx: Context, run: sqlite3.Row, attempt: sqlite3.Row, settings: Sett
     cluster_id = attempt["cluster_id"]
     if cluster_id is None:
         cluster_id = _take(replace(ctx, caller=identity.as_user(ctx, run["run_as"])), run, attempt, settings)
-        ctx.db.execute("UPDATE attempts SET cluster_id = ? WHERE id = ?", (cluster_id, attempt["id"]))
+        store.update(ctx.db, "attempts", attempt["id"], cluster_id=cluster_id)
     cluster = compute.get(ctx, cluster_id)
     if cluster.state == "RUNNING":
         compute.attach(ctx, cluster_id)
@@ -56,9 +57,7 @@ def _take(ctx: Context, run: sqlite3.Row, attempt: sqlite3.Row, settings: Settin
     if shared:
         return str(shared["cluster_id"])
     spec = next(
-        cluster.new_cluster
-        for cluster in settings.job_clusters
-        if cluster.job_cluster_key == task.job_cluster_key
+        each.new_cluster for each in settings.job_clusters if each.job_cluster_key == task.job_cluster_key
     )
     cluster_id = compute.create(ctx, spec, **of_run).id
     ctx.db.execute("INSERT INTO run_clusters VALUES (?, ?, ?)", (run["id"], task.job_cluster_key, cluster_id))

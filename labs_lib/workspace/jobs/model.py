@@ -12,13 +12,9 @@ from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.endpoints import Model, Text
 from labs_lib.workspace.ground.errors import InvalidParameter
 from labs_lib.workspace.jobs import quartz, references
-from labs_lib.workspace.jobs.rules import Dependency, Spec, check_graph
+from labs_lib.workspace.jobs.rules import Key, Spec, check_graph
 
-Key = Annotated[str, StringConstraints(pattern=r"^[\w\-]{1,100}$")]
 Seconds = Annotated[int, Field(ge=0, le=10**9)]
-RunIf = Literal[
-    "ALL_SUCCESS", "ALL_DONE", "NONE_FAILED", "AT_LEAST_ONE_SUCCESS", "ALL_FAILED", "AT_LEAST_ONE_FAILED"
-]
 KINDS = (
     "notebook_task",
     "spark_python_task",
@@ -36,11 +32,6 @@ class Loose(Model):
     """Settings that are kept as they come, beside those that are looked at."""
 
     model_config = ConfigDict(extra="allow", populate_by_name=True)
-
-
-class DependsOn(Model):
-    task_key: Key
-    outcome: Literal["true", "false"] | None = None
 
 
 class NotebookTask(Loose):
@@ -95,14 +86,8 @@ class Webhooks(Loose):
     on_failure: list[Webhook] = []
 
 
-class Task(Loose):
-    task_key: Key
+class Task(Spec, Loose):
     timeout_seconds: Seconds = 0
-    depends_on: list[DependsOn] = []
-    run_if: RunIf = "ALL_SUCCESS"
-    max_retries: Annotated[int, Field(ge=-1)] = 0
-    min_retry_interval_millis: Annotated[int, Field(ge=0)] = 0
-    retry_on_timeout: bool = False
     disabled: Literal[False] = False
     notebook_task: NotebookTask | None = None
     spark_python_task: PythonTask | None = None
@@ -117,18 +102,6 @@ class Task(Loose):
     def kind(self) -> str:
         """Which of the task types it is."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
-
-    @property
-    def spec(self) -> Spec:
-        """What the rules have to know of it."""
-        return Spec(
-            self.task_key,
-            tuple(Dependency(d.task_key, d.outcome) for d in self.depends_on),
-            self.run_if,
-            self.max_retries,
-            self.min_retry_interval_millis,
-            self.retry_on_timeout,
-        )
 
 
 class JobCluster(Model):
@@ -171,10 +144,6 @@ class Settings(Loose):
     tags: Annotated[dict[str, str], Field(max_length=MOST_TAGS)] = {}
     format: str | None = Field(None, exclude=True)
 
-    @property
-    def specs(self) -> list[Spec]:
-        return [task.spec for task in self.tasks]
-
     def task(self, key: str) -> Task:
         """The task of that key."""
         return next(task for task in self.tasks if task.task_key == key)
@@ -200,7 +169,7 @@ def check(ctx: Context, settings: Settings) -> None:
             raise InvalidParameter(
                 f"This workspace has no {wrong[0]} for jobs and their tasks; jobs have a schedule, notifications, and files of the workspace."
             )
-    check_graph(settings.specs)
+    check_graph(settings.tasks)
     names = [parameter.name for parameter in settings.parameters]
     for what, given in (
         ("parameter", names),

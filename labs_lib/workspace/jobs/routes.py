@@ -179,10 +179,9 @@ def _create(ctx: Context, new: NewJob) -> dict[str, Any]:
 
 
 def _insert(ctx: Context, job_id: int, creator: str, run_as: str, settings: Settings) -> None:
-    ctx.db.execute(
-        "INSERT INTO jobs (id, creator, run_as, created, settings, next_fire) VALUES (?, ?, ?, ?, ?, ?)",
-        (job_id, creator, run_as, ctx.now, json.dumps(settings.stored()), flow.next_fire(settings, ctx.now)),
-    )
+    stored, fires = json.dumps(settings.stored()), flow.next_fire(settings, ctx.now)
+    who = {"creator": creator, "run_as": run_as}
+    store.insert(ctx.db, "jobs", id=job_id, **who, created=ctx.now, settings=stored, next_fire=fires)
 
 
 def _reset(ctx: Context, wanted: Reset) -> None:
@@ -202,10 +201,8 @@ def _change(ctx: Context, row: sqlite3.Row, settings: Settings) -> None:
     next_fire = row["next_fire"]
     if settings.schedule != old.schedule:
         next_fire = flow.next_fire(settings, ctx.now)
-    ctx.db.execute(
-        "UPDATE jobs SET settings = ?, run_as = ?, next_fire = ? WHERE id = ?",
-        (json.dumps(settings.stored()), run_as, next_fire, row["id"]),
-    )
+    stored = json.dumps(settings.stored())
+    store.update(ctx.db, "jobs", row["id"], settings=stored, run_as=run_as, next_fire=next_fire)
     if settings.timeout_seconds != old.timeout_seconds:  # as published, this alone concerns active runs too
         ctx.db.execute(
             "UPDATE runs SET timeout_at = nullif(?, 0) * 1000 + began, settings = json_set(settings, '$.timeout_seconds', ?)"
@@ -250,13 +247,12 @@ def _run_now(ctx: Context, wanted: RunNow) -> dict[str, Any]:
     run_id = flow.of_job(
         ctx,
         row,
-        settings,
         "ONE_TIME",
         ctx.caller.user_name,
-        wanted.job_parameters,
-        wanted.overrides(),
-        wanted.idempotency_token,
-        wanted.queue.enabled if wanted.queue else None,
+        given=wanted.job_parameters,
+        overrides=wanted.overrides(),
+        token=wanted.idempotency_token,
+        queue=wanted.queue.enabled if wanted.queue else None,
     )
     return {"run_id": run_id, "number_in_job": flow.row(ctx, run_id)["number"]}
 
@@ -289,18 +285,17 @@ def _submit(ctx: Context, new: Submit) -> dict[str, Any]:
         raise InvalidParameter("A one-time run needs tasks.")
     model.check(ctx, settings)
     job_id = store.next_id(ctx.db, "job")
+    who: dict[str, Any] = {"creator": ctx.caller.user_name, "run_as": _principal(ctx, settings)}
     run_id = flow.submit(
         ctx,
         settings,
-        flow.parameters_of(settings, {}),
         {},
         job_id=job_id,
         number=1,
         kind="SUBMIT_RUN",
         trigger="ONE_TIME",
-        creator=ctx.caller.user_name,
-        run_as=_principal(ctx, settings),
         token=new.idempotency_token,
+        **who,
     )
     _share(ctx, job_id, new.access_control_list)
     return {"run_id": run_id}
@@ -415,14 +410,14 @@ def _repair(ctx: Context, wanted: Repair) -> dict[str, Any]:
     _not_both(settings, wanted)
     states = flow.states(flow.latest(ctx, run["id"]))
     tasks = rules.to_repair(
-        settings.specs,
+        settings.tasks,
         states,
         wanted.rerun_tasks,
         wanted.rerun_all_failed_tasks,
         wanted.rerun_dependent_tasks,
     )
     flow.parameters_of(settings, wanted.job_parameters)
-    ctx.db.execute("UPDATE runs SET settings = ? WHERE id = ?", (json.dumps(settings.stored()), run["id"]))
+    store.update(ctx.db, "runs", run["id"], settings=json.dumps(settings.stored()))
     parameters = flow.parameters_of(settings, {}) | json.loads(run["parameters"]) | wanted.job_parameters
     overrides = json.loads(run["overrides"]) | wanted.overrides()
     return {"repair_id": flow.repair(ctx, run["id"], tasks, parameters, overrides)}

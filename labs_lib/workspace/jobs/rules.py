@@ -5,12 +5,21 @@ Sources: docs.databricks.com, "Configure task dependencies" (run_if, excluded ta
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
+from typing import Annotated, Literal
 
+from pydantic import Field, StringConstraints
+
+from labs_lib.workspace.ground.endpoints import Model
 from labs_lib.workspace.ground.errors import InvalidParameter
+
+Key = Annotated[str, StringConstraints(pattern=r"^[\w\-]{1,100}$")]
+RunIf = Literal[
+    "ALL_SUCCESS", "ALL_DONE", "NONE_FAILED", "AT_LEAST_ONE_SUCCESS", "ALL_FAILED", "AT_LEAST_ONE_FAILED"
+]
 
 
 class Life(StrEnum):
@@ -40,29 +49,26 @@ class Result(StrEnum):
     SKIPPED_FOR_LIMIT = "MAXIMUM_CONCURRENT_RUNS_REACHED"
 
 
-ACTIVE = frozenset({Life.PENDING, Life.RUNNING, Life.WAITING_FOR_RETRY})
 FINAL = frozenset({Life.TERMINATED, Life.SKIPPED, Life.INTERNAL_ERROR})
 GOOD = frozenset({Result.SUCCESS, Result.SUCCESS_WITH_FAILURES, Result.EXCLUDED})
 _NEVER_RAN = frozenset({Result.EXCLUDED, Result.UPSTREAM_FAILED, Result.UPSTREAM_CANCELED})
 
 
-@dataclass(frozen=True)
-class Dependency:
-    """An edge of the graph; `outcome`, "true" or "false", where it hangs on a condition task's answer."""
+class Dependency(Model):
+    """An edge of the graph; `outcome` where it hangs on a condition task's answer."""
 
-    key: str
-    outcome: str | None = None
+    task_key: Key
+    outcome: Literal["true", "false"] | None = None
 
 
-@dataclass(frozen=True)
-class Spec:
+class Spec(Model):
     """What the rules have to know of a task's settings."""
 
-    key: str
-    depends_on: tuple[Dependency, ...] = ()
-    run_if: str = "ALL_SUCCESS"
-    max_retries: int = 0  # -1: for ever
-    min_retry_interval_millis: int = 0
+    task_key: Key
+    depends_on: list[Dependency] = []
+    run_if: RunIf = "ALL_SUCCESS"
+    max_retries: Annotated[int, Field(ge=-1)] = 0  # -1: for ever
+    min_retry_interval_millis: Annotated[int, Field(ge=0)] = 0
     retry_on_timeout: bool = False
 
 
@@ -77,17 +83,17 @@ class State:
 
 def check_graph(specs: Sequence[Spec]) -> None:
     """Raise InvalidParameter if a key stands twice, a task depends on an unknown one, or on itself in a circle."""
-    keys = [spec.key for spec in specs]
+    keys = [spec.task_key for spec in specs]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise InvalidParameter(f"The task key {twice[0]!r} stands twice in the job; each task needs its own.")
     for spec in specs:
         for dependency in spec.depends_on:
-            if dependency.key not in keys:
+            if dependency.task_key not in keys:
                 raise InvalidParameter(
-                    f"The task {spec.key!r} depends on {dependency.key!r}, which is no task of the job."
+                    f"The task {spec.task_key!r} depends on {dependency.task_key!r}, which is no task of the job."
                 )
     try:
-        TopologicalSorter({s.key: [d.key for d in s.depends_on] for s in specs}).prepare()
+        _graph(specs).prepare()
     except CycleError as error:
         raise InvalidParameter(
             f"The tasks depend on each other in a circle: {' → '.join(error.args[1])}."
@@ -101,10 +107,10 @@ def next_steps(specs: Sequence[Spec], states: Mapping[str, State]) -> dict[str, 
     """
     steps: dict[str, Result | None] = {}
     for spec in specs:
-        if states[spec.key].life is Life.BLOCKED and all(
-            states[d.key].life in FINAL for d in spec.depends_on
+        if states[spec.task_key].life is Life.BLOCKED and all(
+            states[d.task_key].life in FINAL for d in spec.depends_on
         ):
-            steps[spec.key] = _verdict(spec, [_seen(d, states[d.key]) for d in spec.depends_on])
+            steps[spec.task_key] = _verdict(spec, [_seen(d, states[d.task_key]) for d in spec.depends_on])
     return steps
 
 
@@ -140,10 +146,10 @@ def _verdict(spec: Spec, results: Sequence[Result]) -> Result | None:
 
 def run_result(specs: Sequence[Spec], states: Mapping[str, State]) -> Result | None:
     """How a run ends by its leaf tasks; None while a task is not done."""
-    if any(states[spec.key].life not in FINAL for spec in specs):
+    if any(states[spec.task_key].life not in FINAL for spec in specs):
         return None
-    needed = {d.key for spec in specs for d in spec.depends_on}
-    results = {spec.key: states[spec.key].result or Result.FAILED for spec in specs}
+    needed = {d.task_key for spec in specs for d in spec.depends_on}
+    results = {spec.task_key: states[spec.task_key].result or Result.FAILED for spec in specs}
     leaves = [results[key] for key in results if key not in needed and results[key] not in GOOD]
     if leaves:
         # A leaf that only suffers from what happened upstream says nothing of the cause.
@@ -193,16 +199,15 @@ def to_repair(
     if not chosen:
         raise InvalidParameter("There is nothing to repair: no task is named, and none failed.")
     if dependents:
-        for spec in _in_order(specs):
-            if any(d.key in chosen for d in spec.depends_on):
-                chosen.add(spec.key)
+        by_key = {spec.task_key: spec for spec in specs}
+        for key in _graph(specs).static_order():
+            if any(d.task_key in chosen for d in by_key[key].depends_on):
+                chosen.add(key)
     return chosen
 
 
-def _in_order(specs: Sequence[Spec]) -> Iterable[Spec]:
-    by_key = {spec.key: spec for spec in specs}
-    order = TopologicalSorter({s.key: [d.key for d in s.depends_on] for s in specs}).static_order()
-    return (by_key[key] for key in order)
+def _graph(specs: Sequence[Spec]) -> TopologicalSorter[str]:
+    return TopologicalSorter({spec.task_key: [d.task_key for d in spec.depends_on] for spec in specs})
 
 
 def compare(op: str, left: str, right: str) -> bool:

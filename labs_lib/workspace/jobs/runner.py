@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from labs_lib.errors import first_line
+from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Context, Services
 from labs_lib.workspace.ground.errors import NotFound, PermissionDenied, WorkspaceError
 from labs_lib.workspace.jobs import flow, launching
@@ -120,9 +121,7 @@ class Runner:
                     log.exception("the task %s could not be prepared", attempt["id"])
                     _fault(ctx, attempt["id"], f"The task could not be prepared: {first_line(error)}")
                     continue
-                ctx.db.execute(
-                    "UPDATE attempts SET life = 'RUNNING', began = ? WHERE id = ?", (ctx.now, attempt["id"])
-                )
+                store.update(ctx.db, "attempts", attempt["id"], life=Life.RUNNING, began=ctx.now)
                 with self._changed:
                     self._starting.add(launch.attempt_id)
                 return launch
@@ -164,17 +163,9 @@ class Runner:
             with self._changed:
                 if launch.attempt_id in self._doomed or self._ended.is_set():
                     return
+                told = (str(launch.folder), launch.mark, str(launch.timeout), *launch.command)
                 keeper = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-I",
-                        "-B",
-                        file,
-                        str(launch.folder),
-                        launch.mark,
-                        str(launch.timeout),
-                        *launch.command,
-                    ],
+                    [sys.executable, "-I", "-B", file, *told],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
@@ -223,7 +214,7 @@ def finish(ctx: Context, attempt_id: int, folder: Path, timeout: float, of_run: 
         return
     values = _read(folder / "values.json")
     if isinstance(values, dict):
-        ctx.db.execute("UPDATE attempts SET task_values = ? WHERE id = ?", (json.dumps(values), attempt_id))
+        store.update(ctx.db, "attempts", attempt_id, task_values=json.dumps(values))
     ended = _read(folder / "ended.json")
     if ended is None or ended["why"] == "stopped":
         flow.end_attempt(ctx, attempt_id, Result.FAILED, GONE, "DRIVER_ERROR", life=Life.INTERNAL_ERROR)
@@ -237,12 +228,8 @@ def finish(ctx: Context, attempt_id: int, folder: Path, timeout: float, of_run: 
         sentence = f"The task's process was ended by signal {-ended['code']}."
         flow.end_attempt(ctx, attempt_id, Result.FAILED, sentence, "DRIVER_ERROR")
     else:
-        flow.end_attempt(
-            ctx,
-            attempt_id,
-            Result.FAILED,
-            error_of(folder)[0] or "Workload failed, see run output for details",
-        )
+        sentence = error_of(folder)[0] or "Workload failed, see run output for details"
+        flow.end_attempt(ctx, attempt_id, Result.FAILED, sentence)
 
 
 def _succeed(ctx: Context, attempt_id: int, busy: object, began: int) -> None:
@@ -256,15 +243,8 @@ def _succeed(ctx: Context, attempt_id: int, busy: object, began: int) -> None:
     limit = flow.settings_of(run).task(attempt["task_key"]).timeout_seconds
     late = bool(limit) and seconds > limit
     until = began + round((limit if late else seconds) * 1000)
-    ctx.db.execute(
-        "UPDATE attempts SET until = ?, result = ?, message = ? WHERE id = ?",
-        (
-            until,
-            Result.TIMEDOUT if late else Result.SUCCESS,
-            flow.timed_out(limit) if late else "",
-            attempt_id,
-        ),
-    )
+    result, message = (Result.TIMEDOUT, flow.timed_out(limit)) if late else (Result.SUCCESS, "")
+    store.update(ctx.db, "attempts", attempt_id, until=until, result=result, message=message)
 
 
 def output_of(folder: Path) -> str:
@@ -278,19 +258,13 @@ def output_of(folder: Path) -> str:
 def error_of(folder: Path) -> tuple[str, str]:
     """The last error that a task printed, in one line, and with its traceback."""
     text = output_of(folder).rstrip()
-    at = max(
-        text.rfind("Traceback (most recent call last)"),
-        text.rfind("---------------------------------------------------------------------------"),
-    )
+    at = max(text.rfind("Traceback (most recent call last)"), text.rfind("-" * 75))
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         return "", ""
     trace = text[at:] if at >= 0 else ""
-    raised = [
-        line
-        for line in trace.splitlines()
-        if re.match(r"[\w.]*(Error|Exception|Interrupt|Exit|Warning)\b", line)
-    ]
+    name = re.compile(r"[\w.]*(Error|Exception|Interrupt|Exit|Warning)\b")
+    raised = [line for line in trace.splitlines() if name.match(line)]
     return (raised[-1] if raised else lines[-1])[:2000], trace
 
 

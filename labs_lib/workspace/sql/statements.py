@@ -18,7 +18,7 @@ from pydantic import Field
 
 from labs_lib.errors import LabsError
 from labs_lib.workspace.catalog.columns import type_name
-from labs_lib.workspace.ground import audit
+from labs_lib.workspace.ground import audit, store
 from labs_lib.workspace.ground.context import Context, Services
 from labs_lib.workspace.ground.endpoints import Endpoint, Later, Model
 from labs_lib.workspace.ground.errors import (
@@ -184,10 +184,13 @@ def _submit(ctx: Context, asked: Asked) -> Later:
         ctx.request,
     )
     services, caller = ctx.services, ctx.caller
-    ctx.db.execute(
-        "INSERT INTO statements (id, user_name, user_id, warehouse_id, text, state, started) VALUES (?, ?, ?, ?, ?, 'PENDING', ?)",
-        (statement.id, caller.user_name, caller.id, asked.warehouse_id, statement.text, ctx.now),
-    )
+    row = {
+        "id": statement.id,
+        "user_name": caller.user_name,
+        "user_id": caller.id,
+        "warehouse_id": asked.warehouse_id,
+    }
+    store.insert(ctx.db, "statements", **row, text=statement.text, state="PENDING", started=ctx.now)
 
     def finish() -> Mapping[str, Any]:
         future = running.submit(services, statement)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -13,12 +14,20 @@ from labs_lib.workspace.jobs.rules import FINAL, GOOD, Dependency, Life, Result,
 GOOD_ONE, FAILED, EXCLUDED, CANCELED = Result.SUCCESS, Result.FAILED, Result.EXCLUDED, Result.CANCELED
 
 
+def on(key: str, outcome: Any = None) -> Dependency:
+    return Dependency(task_key=key, outcome=outcome)
+
+
+def spec_of(key: str, after: tuple[Dependency, ...] = (), run_if: Any = "ALL_SUCCESS", **more: Any) -> Spec:
+    return Spec(task_key=key, depends_on=list(after), run_if=run_if, **more)
+
+
 def after(results: tuple[Result, ...], run_if: str) -> Result | None:
     """What becomes of a task with that run_if after dependencies with those results; None if it starts."""
     keys = [f"t{n}" for n in range(len(results))]
-    last = Spec("last", tuple(map(Dependency, keys)), run_if)
+    last = spec_of("last", tuple(map(on, keys)), run_if)
     states = {key: State(Life.TERMINATED, result) for key, result in zip(keys, results, strict=True)}
-    steps = rules.next_steps([*map(Spec, keys), last], states | {"last": State(Life.BLOCKED)})
+    steps = rules.next_steps([*map(spec_of, keys), last], states | {"last": State(Life.BLOCKED)})
     assert steps.keys() == {"last"}
     return steps["last"]
 
@@ -56,10 +65,10 @@ def test_run_if(run_if: str, results: tuple[Result, ...], expected: Result | Non
 
 def test_the_branch_of_a_condition_that_was_not_taken_is_excluded() -> None:
     specs = [
-        Spec("if"),
-        Spec("yes", (Dependency("if", "true"),)),
-        Spec("no", (Dependency("if", "false"),)),
-        Spec("both", (Dependency("yes"), Dependency("no"))),
+        spec_of("if"),
+        spec_of("yes", (on("if", "true"),)),
+        spec_of("no", (on("if", "false"),)),
+        spec_of("both", (on("yes"), on("no"))),
     ]
     blocked = State(Life.BLOCKED)
     states = {"yes": blocked, "no": blocked, "both": blocked, "if": State(Life.TERMINATED, GOOD_ONE, "true")}
@@ -82,7 +91,7 @@ def test_the_branch_of_a_condition_that_was_not_taken_is_excluded() -> None:
     ],
 )
 def test_a_runs_result_is_its_leaves(a: Result, b: Result, expected: Result) -> None:
-    specs = [Spec("a"), Spec("b", (Dependency("a"),))]
+    specs = [spec_of("a"), spec_of("b", (on("a"),))]
     assert (
         rules.run_result(specs, {"a": State(Life.TERMINATED, a), "b": State(Life.TERMINATED, b)}) is expected
     )
@@ -91,21 +100,21 @@ def test_a_runs_result_is_its_leaves(a: Result, b: Result, expected: Result) -> 
 def test_a_run_has_no_result_while_a_task_is_not_done() -> None:
     for life in set(Life) - FINAL:
         states = {"a": State(Life.TERMINATED, GOOD_ONE), "b": State(life)}
-        assert rules.run_result([Spec("a"), Spec("b")], states) is None
+        assert rules.run_result([spec_of("a"), spec_of("b")], states) is None
 
 
 @pytest.mark.parametrize(
     ("spec", "attempt", "result", "expected"),
     [
-        (Spec("a"), 0, FAILED, None),
-        (Spec("a", max_retries=2, min_retry_interval_millis=500), 0, FAILED, 1500),
-        (Spec("a", max_retries=2, min_retry_interval_millis=500), 1, FAILED, 1500),
-        (Spec("a", max_retries=2, min_retry_interval_millis=500), 2, FAILED, None),
-        (Spec("a", max_retries=-1), 900, FAILED, 1000),
-        (Spec("a", max_retries=2), 0, Result.TIMEDOUT, None),
-        (Spec("a", max_retries=2, retry_on_timeout=True), 0, Result.TIMEDOUT, 1000),
-        (Spec("a", max_retries=2), 0, CANCELED, None),
-        (Spec("a", max_retries=2), 0, GOOD_ONE, None),
+        (spec_of("a"), 0, FAILED, None),
+        (spec_of("a", max_retries=2, min_retry_interval_millis=500), 0, FAILED, 1500),
+        (spec_of("a", max_retries=2, min_retry_interval_millis=500), 1, FAILED, 1500),
+        (spec_of("a", max_retries=2, min_retry_interval_millis=500), 2, FAILED, None),
+        (spec_of("a", max_retries=-1), 900, FAILED, 1000),
+        (spec_of("a", max_retries=2), 0, Result.TIMEDOUT, None),
+        (spec_of("a", max_retries=2, retry_on_timeout=True), 0, Result.TIMEDOUT, 1000),
+        (spec_of("a", max_retries=2), 0, CANCELED, None),
+        (spec_of("a", max_retries=2), 0, GOOD_ONE, None),
     ],
 )
 def test_retries(spec: Spec, attempt: int, result: Result, expected: int | None) -> None:
@@ -134,10 +143,10 @@ def test_admission_is_oldest_first_and_never_over_the_limit() -> None:
 @pytest.mark.parametrize(
     "specs",
     [
-        [Spec("a"), Spec("a")],
-        [Spec("a", (Dependency("b"),))],
-        [Spec("a", (Dependency("a"),))],
-        [Spec("a", (Dependency("b"),)), Spec("b", (Dependency("a"),))],
+        [spec_of("a"), spec_of("a")],
+        [spec_of("a", (on("b"),))],
+        [spec_of("a", (on("a"),))],
+        [spec_of("a", (on("b"),)), spec_of("b", (on("a"),))],
     ],
 )
 def test_graphs_that_are_none(specs: list[Spec]) -> None:
@@ -146,7 +155,7 @@ def test_graphs_that_are_none(specs: list[Spec]) -> None:
 
 
 def test_what_a_repair_runs() -> None:
-    specs = [Spec("a"), Spec("b", (Dependency("a"),)), Spec("c", (Dependency("b"),)), Spec("d")]
+    specs = [spec_of("a"), spec_of("b", (on("a"),)), spec_of("c", (on("b"),)), spec_of("d")]
     done = State(Life.TERMINATED, GOOD_ONE)
     states = {
         "a": done,
@@ -190,10 +199,10 @@ def test_every_graph_comes_to_an_end_and_starts_each_task_once_at_most(seed: int
         "ALL_FAILED",
     ]
     specs = [
-        Spec(
+        spec_of(
             key,
             tuple(
-                Dependency(k, draw.choice([None, None, "true"]))
+                on(k, draw.choice([None, None, "true"]))
                 for k in draw.sample(keys[:n], draw.randint(0, min(n, 3)))
             ),
             draw.choice(kinds),
@@ -210,8 +219,8 @@ def test_every_graph_comes_to_an_end_and_starts_each_task_once_at_most(seed: int
         while steps := rules.next_steps(specs, states):
             for key, result in steps.items():
                 assert key not in started and states[key].life is Life.BLOCKED
-                by_key = next(spec for spec in specs if spec.key == key)
-                assert all(states[d.key].life in FINAL for d in by_key.depends_on)
+                by_key = next(spec for spec in specs if spec.task_key == key)
+                assert all(states[d.task_key].life in FINAL for d in by_key.depends_on)
                 if result is None:
                     started.add(key)
                 states[key] = State(Life.RUNNING) if result is None else State(Life.SKIPPED, result)
@@ -220,7 +229,7 @@ def test_every_graph_comes_to_an_end_and_starts_each_task_once_at_most(seed: int
             break
         key = draw.choice(running)
         result = draw.choice([GOOD_ONE, GOOD_ONE, FAILED, CANCELED, Result.TIMEDOUT])
-        spec = next(spec for spec in specs if spec.key == key)
+        spec = next(spec for spec in specs if spec.task_key == key)
         if rules.retry_at(spec, attempts[key], result, 0) is not None:
             attempts[key] += 1
             assert attempts[key] <= spec.max_retries

@@ -18,7 +18,6 @@ from labs_lib.workspace.compute.overview import overview
 from labs_lib.workspace.compute.policies import routes as policy_routes
 from labs_lib.workspace.compute.pools import routes as pool_routes
 from labs_lib.workspace.compute.state import export, load
-from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Context
 
 __all__ = [
@@ -64,13 +63,9 @@ def tick(ctx: Context) -> None:
 
 def usage(ctx: Context, since: int, until: int) -> Iterator[dict[str, Any]]:
     """Rows of `system.billing.usage` for a time (ms), which should have passed."""
-    return billing.usage_rows(
-        lifecycle.spells(ctx, since, until), since, until, store.setting(ctx.db, "workspace_id")
-    )
+    return billing.usage_rows(lifecycle.spells(ctx, since, until), since, until)
 
 
 def nodes(ctx: Context, since: int, until: int) -> Iterator[dict[str, Any]]:
     """Rows of `system.compute.node_timeline` for a time (ms): one a machine and minute, so ask for hours and not for years."""
-    return billing.node_rows(
-        lifecycle.spells(ctx, since, until), since, until, store.setting(ctx.db, "workspace_id")
-    )
+    return billing.node_rows(lifecycle.spells(ctx, since, until), since, until)

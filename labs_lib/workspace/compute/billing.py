@@ -42,9 +42,7 @@ class Spell:
     busy: tuple[tuple[int, int], ...] = ()
 
 
-def usage_rows(
-    spells: Iterable[Spell], since: int, until: int, workspace_id: str = ""
-) -> Iterator[dict[str, Any]]:
+def usage_rows(spells: Iterable[Spell], since: int, until: int) -> Iterator[dict[str, Any]]:
     """A row for each cluster, hour and node type between two moments; quantities have eighteen digits, so that parts add up to the whole."""
     hours = ((each, *hour) for each in spells for hour in _steps(each, since, until, HOUR))
     for spell, begun, ended in hours:
@@ -54,8 +52,6 @@ def usage_rows(
             quantity = count * rate(node_type, spell.engine) * (ended - begun) / HOUR
             yield {
                 "record_id": str(uuid.uuid5(_IDS, f"{spell.cluster_id} {begun} {ended} {node_type}")),
-                "account_id": workspace_id,
-                "workspace_id": workspace_id,
                 "sku_name": f"PREMIUM_{product}_COMPUTE" + ("_(PHOTON)" if photon else ""),
                 "cloud": "AWS",
                 "usage_start_time": _moment(begun),
@@ -85,15 +81,11 @@ def usage_rows(
             }
 
 
-def node_rows(
-    spells: Iterable[Spell], since: int, until: int, workspace_id: str = ""
-) -> Iterator[dict[str, Any]]:
+def node_rows(spells: Iterable[Spell], since: int, until: int) -> Iterator[dict[str, Any]]:
     """A row for each machine and minute. There is no machine to measure: `cpu_user_percent` is the share of the minute in which work was attached."""
     for spell in spells:
         machines = [
             {
-                "account_id": workspace_id,
-                "workspace_id": workspace_id,
                 "cluster_id": spell.cluster_id,
                 "instance_id": f"i-{uuid.uuid5(_IDS, f'{spell.cluster_id} {number}').hex[:17]}",
                 "driver": number == 0,

@@ -7,14 +7,14 @@ import binascii
 import sqlite3
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
 from labs_lib.workspace import identity, permissions
 from labs_lib.workspace.files import rules
 from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Context
-from labs_lib.workspace.ground.endpoints import Endpoint, Model, validated
+from labs_lib.workspace.ground.endpoints import Endpoint, Model, Strict, validated
 from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, NotFound
 from labs_lib.workspace.permissions import lists
 
@@ -38,10 +38,6 @@ class At(Model):
 
 class Delete(At):
     recursive: bool = False
-
-
-class List(At):
-    notebooks_modified_after: int | None = None
 
 
 class Import(At):
@@ -77,11 +73,13 @@ def read(ctx: Context, path: str, level: str = "CAN_RUN") -> rules.Item:
 
 def below(ctx: Context, folder: str) -> list[rules.Item]:
     """All notebooks and files below a folder that the caller may read."""
-    rows = ctx.db.execute(
-        "SELECT * FROM objects WHERE substr(path, 1, ?) = ?",
-        (len(folder.rstrip("/")) + 1, folder.rstrip("/") + "/"),
-    )
-    return [_item(r) for r in rows.fetchall() if r["kind"] != "DIRECTORY" and _may(ctx, r, "CAN_READ")]
+    rows = _inside(ctx, folder.rstrip("/"))
+    return [_item(row) for row in rows if row["kind"] != "DIRECTORY" and _may(ctx, row, "CAN_READ")]
+
+
+def _inside(ctx: Context, path: str) -> list[sqlite3.Row]:
+    query = "SELECT * FROM objects WHERE substr(path, 1, ?) = ?"
+    return ctx.db.execute(query, (len(path) + 1, f"{path}/")).fetchall()
 
 
 def _item(row: sqlite3.Row) -> rules.Item:
@@ -115,18 +113,28 @@ def _may(ctx: Context, row: sqlite3.Row, level: str) -> bool:
 
 def _add(ctx: Context, path: str, kind: str, item: rules.Item | None = None) -> int:
     number = store.next_id(ctx.db, "object")
-    what = (item.language, item.format, item.content) if item else (None, None, None)
-    parent = rules.parent(path) if path != "/" else ""
-    ctx.db.execute(
-        "INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (number, path, parent, kind, *what, ctx.now, ctx.now),
-    )
+    what = {"language": item.language, "format": item.format, "content": item.content} if item else {}
+    _insert(ctx, number, path, kind, **what)
     return number
 
 
-def _mkdirs(ctx: Context, at: At) -> dict[str, Any]:
+def _insert(ctx: Context, id: int, path: str, kind: str, **what: object) -> None:
+    parent = rules.parent(path) if path != "/" else ""
+    store.insert(
+        ctx.db,
+        "objects",
+        id=id,
+        path=path,
+        parent=parent,
+        kind=kind,
+        created=ctx.now,
+        modified=ctx.now,
+        **what,
+    )
+
+
+def _mkdirs(ctx: Context, at: At) -> None:
     make_folders(ctx, rules.normal(at.path))
-    return {}
 
 
 def make_folders(ctx: Context, path: str) -> None:
@@ -142,7 +150,7 @@ def make_folders(ctx: Context, path: str) -> None:
         raise AlreadyExists(f"{path} is there already and is no folder.")
 
 
-def _import(ctx: Context, new: Import) -> dict[str, Any]:
+def _import(ctx: Context, new: Import) -> None:
     content = new.content
     if isinstance(content, str):
         try:
@@ -150,7 +158,6 @@ def _import(ctx: Context, new: Import) -> dict[str, Any]:
         except (binascii.Error, ValueError):
             raise InvalidParameter("content is no base64.") from None
     put(ctx, rules.imported(rules.normal(new.path), content, new.format, new.language), new.overwrite)
-    return {}
 
 
 def put(ctx: Context, item: rules.Item, overwrite: bool) -> None:
@@ -167,10 +174,8 @@ def put(ctx: Context, item: rules.Item, overwrite: bool) -> None:
     if not overwrite or row["kind"] != item.kind:
         way = "" if row["kind"] == item.kind else f", and it is a {row['kind'].lower()}"
         raise AlreadyExists(f"{item.path} is there already{way}.")
-    ctx.db.execute(
-        "UPDATE objects SET language = ?, format = ?, content = ?, modified = ? WHERE id = ?",
-        (item.language, item.format, item.content, ctx.now, row["id"]),
-    )
+    what = {"language": item.language, "format": item.format, "content": item.content}
+    store.update(ctx.db, "objects", row["id"], **what, modified=ctx.now)
 
 
 def _export(ctx: Context, wanted: Export) -> dict[str, Any] | Response:
@@ -185,21 +190,18 @@ def _export(ctx: Context, wanted: Export) -> dict[str, Any] | Response:
     return {"content": base64.b64encode(content).decode(), "file_type": kind}
 
 
-def _delete(ctx: Context, which: Delete) -> dict[str, Any]:
+def _delete(ctx: Context, which: Delete) -> None:
     path = rules.normal(which.path)
     row = _found(ctx, path)
     _require(ctx, row, "CAN_MANAGE")
     if path in (*OPEN, "/Shared"):
         raise InvalidParameter(f"The folder {path} belongs to the workspace and can't be deleted.")
-    inside = ctx.db.execute(
-        "SELECT * FROM objects WHERE substr(path, 1, ?) = ?", (len(path) + 1, f"{path}/")
-    ).fetchall()
+    inside = _inside(ctx, path)
     if inside and not which.recursive:
         raise rules.NotEmpty(f"The folder {path} is not empty; delete it with recursive.")
     for gone in (row, *inside):
         ctx.db.execute("DELETE FROM objects WHERE id = ?", (gone["id"],))
         permissions.forget(ctx, TYPES[gone["kind"]], str(gone["id"]))
-    return {}
 
 
 def _status(ctx: Context, at: At) -> dict[str, Any]:
@@ -208,7 +210,7 @@ def _status(ctx: Context, at: At) -> dict[str, Any]:
     return _shown(row)
 
 
-def _list(ctx: Context, at: List) -> dict[str, Any]:
+def _list(ctx: Context, at: At) -> dict[str, Any]:
     row = _found(ctx, rules.normal(at.path))
     _require(ctx, row, "CAN_READ")
     rows = [row]
@@ -216,11 +218,7 @@ def _list(ctx: Context, at: List) -> dict[str, Any]:
         rows = ctx.db.execute(
             "SELECT * FROM objects WHERE parent = ? ORDER BY path", (row["path"],)
         ).fetchall()
-    since = at.notebooks_modified_after or 0
-    seen = [
-        r for r in rows if _may(ctx, r, "CAN_READ") and (r["kind"] != "NOTEBOOK" or r["modified"] > since)
-    ]
-    return {"objects": [_shown(row) for row in seen]}
+    return {"objects": [_shown(row) for row in rows if _may(ctx, row, "CAN_READ")]}
 
 
 def _shown(row: sqlite3.Row) -> dict[str, Any]:
@@ -257,8 +255,7 @@ for _kind in TYPES:
     _registered(_kind)
 
 
-class _Object(Model):
-    model_config = ConfigDict(extra="forbid")
+class _Object(Strict):
     id: int = Field(gt=0)
     path: Path
     kind: Literal["DIRECTORY", "NOTEBOOK", "FILE"]
@@ -267,8 +264,7 @@ class _Object(Model):
     content: str | None = None
 
 
-class _State(Model):
-    model_config = ConfigDict(extra="forbid")
+class _State(Strict):
     objects: list[_Object]
 
 
@@ -286,7 +282,6 @@ def export(ctx: Context) -> dict[str, Any]:
 def load(ctx: Context, state: dict[str, Any]) -> None:
     """Have exactly these objects, and the folders that every workspace has. Raises InvalidParameter for a path that is none, or twice."""
     told = validated(_State, state)
-    assert isinstance(told, _State)
     objects = sorted(told.objects, key=lambda each: each.path)
     ctx.db.execute("DELETE FROM objects")
     folders = {""}
@@ -304,20 +299,8 @@ def load(ctx: Context, state: dict[str, Any]) -> None:
             folders.add(each.path)
         try:
             content = base64.b64decode(each.content, validate=True) if each.content is not None else None
-            ctx.db.execute(
-                "INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    each.id,
-                    each.path,
-                    parent,
-                    each.kind,
-                    each.language,
-                    each.format,
-                    content,
-                    ctx.now,
-                    ctx.now,
-                ),
-            )
+            what = {"language": each.language, "format": each.format, "content": content}
+            _insert(ctx, each.id, each.path, each.kind, **what)
         except (sqlite3.IntegrityError, binascii.Error, ValueError):
             raise InvalidParameter(
                 f"The object {each.path[:200]!r} can't be loaded: it stands twice, or its content is no base64."
@@ -334,5 +317,5 @@ ENDPOINTS = (
     Endpoint("GET", "/api/2.0/workspace/export", _export, Export, ("workspace", "export")),
     Endpoint("POST", "/api/2.0/workspace/delete", _delete, Delete, ("workspace", "delete")),
     Endpoint("GET", "/api/2.0/workspace/get-status", _status, At),
-    Endpoint("GET", "/api/2.0/workspace/list", _list, List),
+    Endpoint("GET", "/api/2.0/workspace/list", _list, At),
 )

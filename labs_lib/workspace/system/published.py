@@ -44,7 +44,6 @@ _EVENT = _schema(
     _names("record_id", "event_id", "statement_id"),
 )
 LINEAGE = pa.schema([*_ENTITY, *_EVENT])
-COLUMNS = pa.schema([*_ENTITY, *_schema(_names("source_column_name", "target_column_name")), *_EVENT])
 USAGE = _schema(
     _names("record_id", "account_id", "workspace_id", "sku_name", "cloud"),
     {"usage_start_time": _TIME, "usage_end_time": _TIME, "usage_date": _DAY, "custom_tags": _TAGS, "usage_unit": _TEXT},

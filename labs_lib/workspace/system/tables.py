@@ -94,12 +94,9 @@ def _between(ctx: Context, table: str, after: int, until: int) -> list[sqlite3.R
 
 
 def _audit(ctx: Context, after: int, until: int) -> Rows:
-    workspace = store.setting(ctx.db, "workspace_id")
     for row in _between(ctx, "audit", after, until):
         at = moment(row["event_time"])
         yield {
-            "account_id": workspace,
-            "workspace_id": workspace,
             "version": "2.0",
             "event_time": at,
             "event_date": at.date(),
@@ -117,9 +114,7 @@ def _lineage(ctx: Context, after: int, until: int) -> Rows:
     for row in _between(ctx, "lineage", after, until):
         at = moment(row["at"])
         yield {
-            "account_id": workspace,
             "metastore_id": routes.metastore_id(ctx),
-            "workspace_id": workspace,
             "entity_type": "DBSQL_QUERY",
             **_sides(row),
             "created_by": row["user_name"],
@@ -146,11 +141,8 @@ def _sides(row: sqlite3.Row) -> dict[str, str | None]:
 
 def _queries(ctx: Context, after: int, until: int) -> Rows:
     status = {"SUCCEEDED": "FINISHED"}
-    workspace = store.setting(ctx.db, "workspace_id")
     for row in _between(ctx, "statements", after, until):
         yield {
-            "account_id": workspace,
-            "workspace_id": workspace,
             "statement_id": row["id"],
             "execution_status": status.get(row["state"], row["state"]),
             "compute": {"type": "WAREHOUSE", "cluster_id": None, "warehouse_id": row["warehouse_id"]},
@@ -180,7 +172,6 @@ _TRIGGERS = {"PERIODIC": "CRON", "ONE_TIME": "ONETIME"}
 
 def _runs(ctx: Context, after: int, until: int) -> Rows:
     """A row for each run and hour of the clock; the last one says how it ended."""
-    workspace = store.setting(ctx.db, "workspace_id")
     runs = ctx.db.execute(
         "SELECT * FROM runs WHERE coalesce(began, asked) <= ? AND (ended IS NULL OR ended > ?) ORDER BY id",
         (until, after),
@@ -190,8 +181,6 @@ def _runs(ctx: Context, after: int, until: int) -> Rows:
         for start, end, last in _slices(began, run["ended"], until):
             if after < end <= until:
                 yield {
-                    "account_id": workspace,
-                    "workspace_id": workspace,
                     "job_id": str(run["job_id"]),
                     "run_id": str(run["id"]),
                     "period_start_time": moment(start),
@@ -231,15 +220,9 @@ def _nodes(ctx: Context, after: int, until: int) -> Rows:
     return compute.nodes(ctx, after or _beginning(ctx, until), until)
 
 
-def _never(ctx: Context, after: int, until: int) -> Rows:
-    """The door knows which tables a statement reads and writes, and not by which columns; OpenLineage's listener knows that of Spark."""
-    return ()
-
-
 SOURCES = {
     "access.audit": Source("AUDIT", _numbered("audit"), _audit),
     "access.table_lineage": Source("LINEAGE", _numbered("lineage"), _lineage),
-    "access.column_lineage": Source("COLUMNS", lambda ctx, after: after, _never),
     "billing.usage": Source("USAGE", _timed(HOUR), _usage),
     "compute.node_timeline": Source("NODES", _timed(MINUTE), _nodes),
     "lakeflow.job_run_timeline": Source("RUNS", _timed(1), _runs),
@@ -285,8 +268,10 @@ class Writer:
         after = DeltaTable(folder).transaction_version(_APP) or 0
         while True:
             with self._services.transaction() as ctx:
+                workspace = store.setting(ctx.db, "workspace_id")
+                place = {"account_id": workspace, "workspace_id": workspace}
                 until = source.ends(ctx, after)
-                rows = [*source.rows(ctx, after, until)] if until > after else []
+                rows = [{**place, **row} for row in source.rows(ctx, after, until)] if until > after else []
             if until <= after:
                 return
             if rows:  # a time without any is looked at again, and costs no commit

@@ -54,10 +54,10 @@ def tell_result(console: Console, result: Result) -> None:
 
 
 @contextlib.contextmanager
-def countdown(console: Console, total: int) -> Iterator[Callable[[], None]]:
-    """A bar with an estimate of the time that is left; call what it gives after each submission."""
+def countdown(console: Console, total: int, what: str = "Grading") -> Iterator[Callable[[], None]]:
+    """A bar with an estimate of the time that is left; call what it gives after each of so many."""
     columns = (
-        TextColumn("Grading"),
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -71,15 +71,7 @@ def countdown(console: Console, total: int) -> Iterator[Callable[[], None]]:
 @contextlib.contextmanager
 def trials(console: Console, total: int) -> Iterator[Callable[[Trial], None]]:
     """A bar over the trials of a proof, and a line for each; call what it gives after each trial."""
-    columns = (
-        TextColumn("Proving"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with rich.progress.Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=total)
+    with countdown(console, total, "Proving") as advance:
 
         def tell(trial: Trial) -> None:
             line = f"{trial.exercise} {trial.answer:<64.64} {trial.seconds:6.1f} s"
@@ -90,7 +82,7 @@ def trials(console: Console, total: int) -> Iterator[Callable[[Trial], None]]:
                 ),
                 soft_wrap=True,
             )
-            bar.advance(task)
+            advance()
 
         yield tell
 

@@ -301,7 +301,9 @@ def _judged(step: Step, path: Path, court: Court, given: Evidence | None) -> tup
         kept, tables = court.kept(step)
         evidence = admit(step, path, court.seed, given, court.database, kept)
         if not (evidence.missing or evidence.problems):
-            evidence = _examined(step, evidence, given, court, kept, tables)
+            evidence = _looked_at(step, evidence, given, court, kept, tables)
+            if given is not None:
+                evidence = _following(step, evidence, given, court, tables)
         return judge(step, evidence, given.digests if given else None), evidence
     except Rejected as refusal:
         court.clean = False
@@ -315,18 +317,6 @@ def _judged(step: Step, path: Path, court: Court, given: Evidence | None) -> tup
         return _nothing(
             step, "fail", f"The answer can't be judged: {type(error).__name__}: {first_line(error)}"
         ), None
-
-
-def _examined(
-    step: Step,
-    evidence: Evidence,
-    given: Evidence | None,
-    court: Court,
-    kept: Mapping[str, Path],
-    tables: Tables,
-) -> Evidence:
-    looked = _looked_at(step, evidence, given, court, kept, tables)
-    return looked if given is None else _following(step, looked, given, court, tables)
 
 
 def _looked_at(

@@ -38,8 +38,10 @@ class Suite:
 CLASSES = ("attacks/values", "values_course")
 SUITES = {
     "engine": Suite("labs_lib.engine"),
+    "driving": Suite("labs_lib.driving"),
     "patterns": Suite("labs_lib.patterns"),
     "workspace": Suite("labs_lib.workspace", ("attacks/sql_door",), ("labs_lib.cli",)),
+    "rehearsal": Suite("grader.rehearsal"),
     "sandbox": Suite("grader.sandbox"),
     "judging": Suite("grader.judging", CLASSES),
     "classroom": Suite("grader.classroom", CLASSES, ("grader.cli",)),

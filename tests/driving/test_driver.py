@@ -22,6 +22,8 @@ from grader.sandbox.children import LIMITS, WITHHELD, Door, boxed_child
 from labs_lib.driving.driver import Answer, Child, Lost
 from labs_lib.driving.launch import Launch, plain_child
 
+pytestmark = pytest.mark.ledger
+
 BOXES = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is for Linux")
 CALLS = 3
 SECONDS = 8.0  # for each request; those that are meant to hang have one

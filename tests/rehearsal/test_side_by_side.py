@@ -18,6 +18,8 @@ from grader.course import paths
 from grader.rehearsal.side_by_side import check_modules
 from labs_lib import settings
 
+pytestmark = pytest.mark.ledger
+
 PRINT = 'print("rows:", 40 + 2)'
 LIMIT = 300  # seconds after which a test that waits for what never comes fails
 

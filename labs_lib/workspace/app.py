@@ -38,6 +38,7 @@ from labs_lib.workspace.ground.context import Caller, Request
 from labs_lib.workspace.ground.core import Workspace
 from labs_lib.workspace.ground.endpoints import Answer, Endpoint, Later, validated
 from labs_lib.workspace.ground.errors import (
+    Fault,
     InvalidParameter,
     MalformedRequest,
     NoSuchEndpoint,
@@ -64,6 +65,8 @@ SERVICES: tuple[ModuleType, ...] = (
     page,
 )
 
+FAULT = "The workspace failed at this request, which is a fault of its own;"
+
 log = logging.getLogger("labs.workspace")
 
 
@@ -82,10 +85,9 @@ def make(workspace: Workspace) -> Starlette:
         yield
         await run_in_threadpool(workspace.stop)
 
-    async def unknown(request: HttpRequest, _: Exception) -> Response:
-        about = _about(request)
-        error = NoSuchEndpoint(_no_such(request.method, request.url.path, endpoints))
-        return _marked(_refusal(error, about), about, workspace)
+    async def unknown(http: HttpRequest, _: Exception) -> Response:
+        error = NoSuchEndpoint(_no_such(http.method, http.url.path, endpoints))
+        return _refusal(error, _about(http), workspace)
 
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: unknown, 405: unknown})
 
@@ -103,18 +105,27 @@ def _answering(workspace: Workspace, endpoint: Endpoint) -> Callable[[HttpReques
             answered = await run_in_threadpool(_answer, workspace, endpoint, _token(http), fields, request)
             response = answered if isinstance(answered, Response) else JSONResponse(answered or {})
         except WorkspaceError as error:
-            response = page.refusal(error) if http.url.path == f"{page.PATH}/" else _refusal(error, request)
+            if http.url.path == f"{page.PATH}/":
+                response = page.refusal(error)
+            else:
+                return _refusal(error, request, workspace)
         except Exception:
             log.exception("request %s: %s %s", request.id, endpoint.method, endpoint.path)
-            response = _error(
-                500,
-                "INTERNAL_ERROR",
-                f"The workspace failed at this request, which is a fault of its own; its log says why under {request.id}.",
-                request,
-            )
+            return _refusal(Fault(f"{FAULT} its log says why under {request.id}."), request, workspace)
         return _marked(response, request, workspace)
 
     return answer
+
+
+def _refusal(error: WorkspaceError, request: Request, workspace: Workspace) -> Response:
+    """A refusal as the SDK reads it."""
+    told = {
+        "@type": "type.googleapis.com/google.rpc.RequestInfo",
+        "request_id": request.id,
+        "serving_data": "",
+    }
+    body = {"error_code": error.error_code, "message": error.message, "details": [told]}
+    return _marked(JSONResponse(body, error.status), request, workspace)
 
 
 def _marked(response: Response, request: Request, workspace: Workspace) -> Response:
@@ -129,14 +140,17 @@ def _answer(
     """What an endpoint answers, in one transaction. A refusal is rolled back and told to the audit log in a transaction of its own."""
     workspace.note_use()
     workspace.settle()
+    told = {name: value for name, value in fields.items() if name not in endpoint.hidden}
     caller: Caller | None = None
     try:
         if not endpoint.anonymous:
-            caller = _caller(workspace, token)
+            if token is None:
+                raise Unauthenticated("There is no token; send the header Authorization: Bearer <token>.")
+            with workspace.transaction() as ctx:
+                caller = identity.caller_of(ctx, token)
         with workspace.transaction(caller or Caller("", ""), request) as ctx:
             answered: Answer = endpoint.handle(ctx, validated(endpoint.model, fields))
             if endpoint.audit and caller:
-                told = {name: value for name, value in fields.items() if name not in endpoint.hidden}
                 audit.write(ctx.db, ctx.now, caller.user_name, endpoint.audit, told, request)
         return answered.finish() if isinstance(answered, Later) else answered
     except (OverflowError, UnicodeEncodeError) as error:
@@ -144,39 +158,14 @@ def _answer(
         refused.__cause__ = error
     except WorkspaceError as error:
         refused = error
-    _denied(workspace, endpoint, caller, token, fields, request, refused)
-    raise refused
-
-
-def _caller(workspace: Workspace, token: str | None) -> Caller:
-    if token is None:
-        raise Unauthenticated("There is no token; send the header Authorization: Bearer <token>.")
     with workspace.transaction() as ctx:
-        return identity.caller_of(ctx, token)
-
-
-def _denied(
-    workspace: Workspace,
-    endpoint: Endpoint,
-    caller: Caller | None,
-    token: str | None,
-    fields: Mapping[str, Any],
-    request: Request,
-    error: WorkspaceError,
-) -> None:
-    """An audit row for a refusal: of the action, or of the token."""
-    with workspace.transaction() as ctx:
+        said = (request, refused.status, refused.message)
         if caller is None:
             owner = identity.owner_of(ctx.db, token) if token else None
-            told: Mapping[str, Any] = {"path": endpoint.path}
-            audit.write(
-                ctx.db, ctx.now, owner, ("accounts", "tokenLogin"), told, request, error.status, error.message
-            )
+            audit.write(ctx.db, ctx.now, owner, ("accounts", "tokenLogin"), {"path": endpoint.path}, *said)
         elif endpoint.audit:
-            told = {name: value for name, value in fields.items() if name not in endpoint.hidden}
-            audit.write(
-                ctx.db, ctx.now, caller.user_name, endpoint.audit, told, request, error.status, error.message
-            )
+            audit.write(ctx.db, ctx.now, caller.user_name, endpoint.audit, told, *said)
+    raise refused
 
 
 def _about(http: HttpRequest) -> Request:
@@ -205,20 +194,14 @@ async def _fields(http: HttpRequest, endpoint: Endpoint) -> dict[str, Any]:
         body = await _form(http, await _body(http, endpoint.max_body))
     elif raw := await _body(http, endpoint.max_body):
         body = {"contents": raw} if kind == "application/octet-stream" else _object(raw)
-    query: dict[str, Any] = {}
-    for name in http.query_params:
-        values = http.query_params.getlist(name)
-        listed = _is_list(endpoint, name)
-        query[name] = values if listed else values[-1]
+    # The SDK sends a list as a parameter that comes several times.
+    model = endpoint.model.model_fields.items()
+    lists = {field.alias or name for name, field in model if "list" in str(field.annotation)}
+    query = {
+        name: http.query_params.getlist(name) if name in lists else http.query_params[name]
+        for name in http.query_params
+    }
     return body | query | dict(http.path_params)
-
-
-def _is_list(endpoint: Endpoint, name: str) -> bool:
-    """Whether a query parameter may come several times, as the SDK sends lists."""
-    for known, field in endpoint.model.model_fields.items():
-        if name in (known, field.alias):
-            return "list" in str(field.annotation)
-    return False
 
 
 async def _body(http: HttpRequest, most: int) -> bytes:
@@ -258,17 +241,6 @@ async def _form(http: HttpRequest, raw: bytes) -> dict[str, Any]:
             }
     except Exception as error:  # the parser has kinds of its own
         raise MalformedRequest(f"The body is no form: {getattr(error, 'detail', error)}.") from None
-
-
-def _refusal(error: WorkspaceError, request: Request) -> Response:
-    return _error(error.status, error.error_code, error.message, request)
-
-
-def _error(status: int, code: str, message: str, request: Request) -> Response:
-    details = [
-        {"@type": "type.googleapis.com/google.rpc.RequestInfo", "request_id": request.id, "serving_data": ""}
-    ]
-    return JSONResponse({"error_code": code, "message": message, "details": details}, status)
 
 
 def _no_such(method: str, path: str, endpoints: list[Endpoint]) -> str:

@@ -27,9 +27,7 @@ class WorkspaceError(LabsError):
     def message(self) -> str:
         text = str(self)
         for words in RETRIED_WORDS:
-            text = text.replace(
-                words, words.replace(" ", "_") if " " in words else f"{words[:7]}_{words[7:]}"
-            )
+            text = text.replace(words, f"{words[:7]}_{words[7:]}")
         return text
 
 
@@ -86,3 +84,10 @@ class NoSuchEndpoint(WorkspaceError):
 class TooLarge(WorkspaceError):
     status = 413
     error_code = "REQUEST_ENTITY_TOO_LARGE"
+
+
+class Fault(WorkspaceError):
+    """The workspace's own: never raised by a rule."""
+
+    status = 500
+    error_code = "INTERNAL_ERROR"

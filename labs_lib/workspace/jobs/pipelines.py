@@ -11,14 +11,14 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from labs_lib.workspace import files, permissions
 from labs_lib.workspace.files import rules
 from labs_lib.workspace.ground import store
 from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.endpoints import Endpoint, Model, Text
-from labs_lib.workspace.ground.errors import InvalidParameter, NotFound
+from labs_lib.workspace.ground.errors import AlreadyExists, NotFound
 
 KIND = "pipeline"
 LEVELS = ("CAN_VIEW", "CAN_RUN", "CAN_MANAGE", "IS_OWNER")
@@ -31,9 +31,18 @@ class At(Model):
 class Library(Model):
     """One source: a file or a notebook of the workspace."""
 
-    model_config = ConfigDict(extra="allow")
     file: At | None = None
     notebook: At | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Library:
+        if (self.file is None) == (self.notebook is None):
+            raise ValueError("each library of a pipeline is a file or a notebook of the workspace")
+        return self
+
+    @property
+    def path(self) -> str:
+        return (self.file or self.notebook or At(path="")).path
 
 
 class Pipeline(Model):
@@ -64,7 +73,7 @@ def command(ctx: Context, folder: Path, pipeline_id: str, full_refresh: bool) ->
     sources = folder / "sources"
     sources.mkdir()
     for number, library in enumerate(pipeline.libraries):
-        item = files.read(ctx, _path(library), "CAN_READ")
+        item = files.read(ctx, library.path, "CAN_READ")
         end = ".sql" if item.path.endswith(".sql") or item.language == "SQL" else ".py"
         content = item.content if item.kind == "FILE" else rules.exported(item, "SOURCE")[0]
         (sources / f"{number}_{Path(item.path).stem}{end}").write_bytes(content)
@@ -79,21 +88,8 @@ def command(ctx: Context, folder: Path, pipeline_id: str, full_refresh: bool) ->
     }
     (folder / "spark-pipeline.yml").write_text(json.dumps(spec))  # JSON is YAML
     full = ("--full-refresh-all",) if full_refresh else ()
-    return (
-        sys.executable,
-        "-m",
-        "pyspark.pipelines.cli",
-        "run",
-        "--spec",
-        str(folder / "spark-pipeline.yml"),
-        *full,
-    )
-
-
-def _path(library: Library) -> str:
-    if library.file is None and library.notebook is None:
-        raise InvalidParameter("Each library of a pipeline is a file or a notebook of the workspace.")
-    return (library.file or library.notebook or At(path="")).path
+    run = (sys.executable, "-m", "pyspark.pipelines.cli", "run", "--spec")
+    return (*run, str(folder / "spark-pipeline.yml"), *full)
 
 
 def _found(ctx: Context, pipeline_id: str) -> dict[str, Any]:
@@ -104,11 +100,9 @@ def _found(ctx: Context, pipeline_id: str) -> dict[str, Any]:
 
 
 def keep(ctx: Context, pipeline_id: str, pipeline: Pipeline, creator: str) -> None:
-    for library in pipeline.libraries:
-        _path(library)
     other = store.find(ctx.db, KIND, pipeline.name)
     if other and other[0] != pipeline_id:
-        raise InvalidParameter(f"There is a pipeline {pipeline.name!r} already.")
+        raise AlreadyExists(f"There is a pipeline {pipeline.name!r} already.")
     told = pipeline.model_dump(exclude_none=True, exclude_unset=True, by_alias=True)
     told.pop("pipeline_id", None)
     store.put(ctx.db, KIND, pipeline_id, told | {"creator_user_name": creator}, pipeline.name)
@@ -125,43 +119,31 @@ def _get(ctx: Context, which: Which) -> dict[str, Any]:
     found = _found(ctx, which.pipeline_id)
     permissions.require(ctx, "pipelines", which.pipeline_id, "CAN_VIEW")
     creator = found.pop("creator_user_name")
-    return {
-        "pipeline_id": which.pipeline_id,
-        "name": found["name"],
-        "spec": {"id": which.pipeline_id, **found},
-        "creator_user_name": creator,
-        "run_as_user_name": creator,
-        "state": "IDLE",
-    }
+    told = {"pipeline_id": which.pipeline_id, "name": found["name"], "state": "IDLE"}
+    who = {"creator_user_name": creator, "run_as_user_name": creator}
+    return {**told, **who, "spec": {"id": which.pipeline_id, **found}}
 
 
-def _edit(ctx: Context, new: Edited) -> dict[str, Any]:
+def _edit(ctx: Context, new: Edited) -> None:
     creator = _found(ctx, new.pipeline_id)["creator_user_name"]
     permissions.require(ctx, "pipelines", new.pipeline_id, "CAN_MANAGE")
     keep(ctx, new.pipeline_id, new, creator)
-    return {}
 
 
-def _delete(ctx: Context, which: Which) -> dict[str, Any]:
+def _delete(ctx: Context, which: Which) -> None:
     _found(ctx, which.pipeline_id)
     permissions.require(ctx, "pipelines", which.pipeline_id, "CAN_MANAGE")
     store.remove(ctx.db, KIND, which.pipeline_id)
     permissions.forget(ctx, "pipelines", which.pipeline_id)
-    return {}
 
 
 def _list(ctx: Context, _: Model) -> dict[str, Any]:
-    statuses = [
-        {
-            "pipeline_id": number,
-            "name": found["name"],
-            "creator_user_name": found["creator_user_name"],
-            "state": "IDLE",
-        }
-        for number, found in store.every(ctx.db, KIND)
-        if permissions.allowed(ctx, "pipelines", number, "CAN_VIEW")
+    seen = [
+        each
+        for each in store.every(ctx.db, KIND)
+        if permissions.allowed(ctx, "pipelines", each[0], "CAN_VIEW")
     ]
-    return {"statuses": statuses}
+    return {"statuses": [{"pipeline_id": id, "name": found["name"], "state": "IDLE"} for id, found in seen]}
 
 
 permissions.register("pipelines", LEVELS, lambda ctx, id: store.get(ctx.db, KIND, id) is not None)

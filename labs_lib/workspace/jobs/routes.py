@@ -347,11 +347,8 @@ def _output(ctx: Context, wanted: WhichRun) -> dict[str, Any]:
     folder = launching.folder_of(ctx.home, attempt["id"])
     log = runner.output_of(folder)
     task = flow.settings_of(run).task(attempt["task_key"])
-    told: dict[str, Any] = {
-        "metadata": shown.run(ctx, run, True),
-        "logs": log[:MOST_OUTPUT],
-        "logs_truncated": len(log) > MOST_OUTPUT,
-    }
+    told: dict[str, Any] = {"logs": log[:MOST_OUTPUT], "logs_truncated": len(log) > MOST_OUTPUT}
+    told["metadata"] = shown.run(ctx, run, True)
     if attempt["result"] and attempt["result"] not in rules.GOOD:
         trace = runner.error_of(folder)[1]
         told |= {"error": attempt["message"]} | ({"error_trace": trace} if trace else {})
@@ -409,16 +406,11 @@ def _repair(ctx: Context, wanted: Repair) -> dict[str, Any]:
     settings = _current(ctx, run)
     _not_both(settings, wanted)
     states = flow.states(flow.latest(ctx, run["id"]))
-    tasks = rules.to_repair(
-        settings.tasks,
-        states,
-        wanted.rerun_tasks,
-        wanted.rerun_all_failed_tasks,
-        wanted.rerun_dependent_tasks,
-    )
-    flow.parameters_of(settings, wanted.job_parameters)
+    which = (wanted.rerun_tasks, wanted.rerun_all_failed_tasks, wanted.rerun_dependent_tasks)
+    tasks = rules.to_repair(settings.tasks, states, *which)
     store.update(ctx.db, "runs", run["id"], settings=json.dumps(settings.stored()))
-    parameters = flow.parameters_of(settings, {}) | json.loads(run["parameters"]) | wanted.job_parameters
+    parameters = flow.parameters_of(settings, wanted.job_parameters)
+    parameters |= json.loads(run["parameters"]) | wanted.job_parameters
     overrides = json.loads(run["overrides"]) | wanted.overrides()
     return {"repair_id": flow.repair(ctx, run["id"], tasks, parameters, overrides)}
 
@@ -451,15 +443,8 @@ class _State(Strict):
 
 def export(ctx: Context) -> dict[str, Any]:
     """Jobs and pipelines with their ids; runs are history and no part of it."""
-    jobs = [
-        {
-            "job_id": row["id"],
-            "creator_user_name": row["creator"],
-            "run_as_user_name": row["run_as"],
-            "settings": json.loads(row["settings"]),
-        }
-        for row in ctx.db.execute("SELECT * FROM jobs ORDER BY id")
-    ]
+    query = "SELECT id AS job_id, creator AS creator_user_name, run_as AS run_as_user_name, settings FROM jobs ORDER BY id"
+    jobs = [{**dict(row), "settings": json.loads(row["settings"])} for row in ctx.db.execute(query)]
     kept = []
     for number, found in store.every(ctx.db, pipelines.KIND):
         creator = found.pop("creator_user_name")

@@ -23,13 +23,11 @@ def job(row: sqlite3.Row) -> dict[str, Any]:
 
 def run(ctx: Context, row: sqlite3.Row, tasks: bool, history: bool = False) -> dict[str, Any]:
     """A run, with the last attempt at each of its tasks, or with all of them."""
-    settings = flow.settings_of(row)
+    settings, values = flow.settings_of(row), json.loads(row["parameters"])
     told = {
+        **dict.fromkeys(("run_id", "job_run_id", "original_attempt_run_id"), row["id"]),
         "job_id": row["job_id"],
-        "run_id": row["id"],
-        "job_run_id": row["id"],
         "number_in_job": row["number"],
-        "original_attempt_run_id": row["id"],
         "run_name": settings.name,
         "creator_user_name": row["creator"],
         "run_type": row["kind"],
@@ -41,11 +39,7 @@ def run(ctx: Context, row: sqlite3.Row, tasks: bool, history: bool = False) -> d
         "queue_duration": (row["began"] or row["ended"] or ctx.now) - row["asked"],
         "run_duration": (row["ended"] or ctx.now) - (row["began"] or row["asked"]),
         "job_parameters": [
-            {
-                "name": p.name,
-                "default": p.default,
-                "value": json.loads(row["parameters"]).get(p.name, p.default),
-            }
+            {"name": p.name, "default": p.default, "value": values.get(p.name, p.default)}
             for p in settings.parameters
         ],
         **_state(row),
@@ -61,10 +55,8 @@ def run(ctx: Context, row: sqlite3.Row, tasks: bool, history: bool = False) -> d
     if history and (repairs := json.loads(row["repairs"])):
         told["repair_history"] = [_repair(each) for each in repairs]
     if tasks:
-        which = "" if history else "AND latest"
-        attempts = ctx.db.execute(
-            f"SELECT * FROM attempts WHERE run_id = ? {which} ORDER BY id", (row["id"],)
-        ).fetchall()
+        query = f"SELECT * FROM attempts WHERE run_id = ? {'' if history else 'AND latest'} ORDER BY id"
+        attempts = ctx.db.execute(query, (row["id"],)).fetchall()
         told["tasks"] = [task(ctx, each, settings.task(each["task_key"])) for each in attempts]
         told["job_clusters"] = [cluster.model_dump() for cluster in settings.job_clusters]
     return told
@@ -74,9 +66,8 @@ def task(ctx: Context, row: sqlite3.Row, settings: Task) -> dict[str, Any]:
     """An attempt at a task."""
     told = settings.model_dump(exclude_none=True, exclude_unset=True)
     if settings.condition_task:
-        told["condition_task"] |= json.loads(row["resolved"] or "{}") | (
-            {"outcome": row["outcome"]} if row["outcome"] else {}
-        )
+        told["condition_task"] |= json.loads(row["resolved"] or "{}")
+        told["condition_task"] |= {"outcome": row["outcome"]} if row["outcome"] else {}
     asked, began, ended = row["asked"] or 0, row["began"] or row["ended"] or ctx.now, row["ended"] or ctx.now
     return told | {
         "run_id": row["id"],
@@ -97,25 +88,17 @@ def _state(row: sqlite3.Row) -> dict[str, Any]:
     state: dict[str, Any] = {"life_cycle_state": life, "state_message": row["message"]}
     if life not in FINAL:
         return {"state": state, "status": {"state": _STATES.get(life, life)}}
-    state |= {"result_state": row["result"]}
-    state["user_cancelled_or_timedout"] = row["result"] in (Result.CANCELED, Result.TIMEDOUT)
-    return {
-        "state": state,
-        "status": {"state": "TERMINATED", "termination_details": _why(row["code"], row["message"])},
-    }
-
-
-def _why(code: str, message: str) -> dict[str, str]:
-    fault = "INTERNAL_ERROR" if code in _FAULTS else "CLIENT_ERROR"
-    return {"code": code, "type": "SUCCESS" if code.startswith("SUCCESS") else fault, "message": message}
+    ended = row["result"] in (Result.CANCELED, Result.TIMEDOUT)
+    state |= {"result_state": row["result"], "user_cancelled_or_timedout": ended}
+    kind = "INTERNAL_ERROR" if row["code"] in _FAULTS else "CLIENT_ERROR"
+    kind = "SUCCESS" if row["code"].startswith("SUCCESS") else kind
+    why = {"code": row["code"], "type": kind, "message": row["message"]}
+    return {"state": state, "status": {"state": "TERMINATED", "termination_details": why}}
 
 
 def _repair(repair: dict[str, Any]) -> dict[str, Any]:
-    state = (
-        {"life_cycle_state": "TERMINATED", "result_state": repair["result"]}
-        if repair["result"]
-        else {"life_cycle_state": "RUNNING"}
-    )
+    ended = {"life_cycle_state": "TERMINATED", "result_state": repair["result"]}
+    state = ended if repair["result"] else {"life_cycle_state": "RUNNING"}
     told = {key: value for key, value in repair.items() if key != "result" and value is not None}
     return told | {"state": state}
 

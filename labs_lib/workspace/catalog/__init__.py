@@ -2,7 +2,6 @@
 
 from labs_lib.workspace.catalog import actions, routes, state, store
 from labs_lib.workspace.catalog.model import Object
-from labs_lib.workspace.catalog.overview import overview
 from labs_lib.workspace.ground.context import Context
 
 SCHEMA = store.SCHEMA
@@ -19,4 +18,4 @@ def prepare(ctx: Context) -> None:
             store.save(ctx.db, made)
 
 
-__all__ = ["ENDPOINTS", "SCHEMA", "actions", "export", "load", "overview", "prepare"]
+__all__ = ["ENDPOINTS", "SCHEMA", "actions", "export", "load", "prepare"]

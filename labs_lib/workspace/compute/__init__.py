@@ -14,7 +14,6 @@ from labs_lib.workspace.compute.clusters import lifecycle
 from labs_lib.workspace.compute.clusters import routes as cluster_routes
 from labs_lib.workspace.compute.clusters.admission import admit
 from labs_lib.workspace.compute.clusters.lifecycle import FINISHED, attach, create, detach, get, terminate
-from labs_lib.workspace.compute.overview import overview
 from labs_lib.workspace.compute.policies import routes as policy_routes
 from labs_lib.workspace.compute.pools import routes as pool_routes
 from labs_lib.workspace.compute.state import export, load
@@ -33,7 +32,6 @@ __all__ = [
     "get",
     "load",
     "nodes",
-    "overview",
     "terminate",
     "tick",
     "usage",

@@ -10,7 +10,6 @@ from labs_lib.workspace.identity.principals import (
     require_admin,
     the,
 )
-from labs_lib.workspace.identity.shown import overview
 from labs_lib.workspace.identity.state import export, load
 from labs_lib.workspace.identity.tokens import adopt, as_user, caller_of, owner_of
 
@@ -29,4 +28,4 @@ __all__ = [
     "known",
     "load",
 ]
-__all__ += ["named", "overview", "owner_of", "prepare", "require_admin", "the"]
+__all__ += ["named", "owner_of", "prepare", "require_admin", "the"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from labs_lib.workspace.ground import store
-from labs_lib.workspace.ground.context import Caller, Context
+from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, NotFound, PermissionDenied
 
 SCHEMA = """
@@ -161,15 +161,12 @@ def require_admin(ctx: Context, what: str) -> None:
         raise PermissionDenied(f"Only an admin {what}; {ctx.caller.user_name} is none.")
 
 
-def entitled(ctx: Context, what: str, caller: Caller | None = None) -> bool:
-    """Whether somebody has an entitlement such as `allow-cluster-create`: himself, by a group, or by being an admin."""
-    who = caller or ctx.caller
-    found = named(ctx, who.user_name)
-    everybody = find(ctx.db, "Group", EVERYBODY)
-    held = [found, *groups_above(ctx.db, found.id), everybody] if found else []
-    return who.is_admin or any(
-        entry.get("value") == what for each in held if each for entry in each.body.get("entitlements", [])
-    )
+def entitled(ctx: Context, what: str) -> bool:
+    """Whether the caller has an entitlement such as `allow-cluster-create`: himself, by a group, or by being an admin."""
+    groups = [the(ctx.db, "Group", EVERYBODY), *groups_above(ctx.db, ctx.caller.id)]
+    held = [known(ctx, ctx.caller.user_name), *groups] if not ctx.caller.is_admin else []
+    given = [entry.get("value") for each in held for entry in each.body.get("entitlements", [])]
+    return ctx.caller.is_admin or what in given
 
 
 def named(ctx: Context, name: str) -> Principal | None:

@@ -1,4 +1,4 @@
-"""The page at the workspace's address: read only, behind the token. Services that have `overview(ctx)` are on it."""
+"""The page at the workspace's address: read only, behind the token."""
 
 from labs_lib.workspace.page.view import COOKIE, ENDPOINTS, PATH, refusal
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -13,7 +12,7 @@ from labs_lib.workspace import identity
 from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.endpoints import Endpoint, Model
 from labs_lib.workspace.ground.errors import WorkspaceError
-from labs_lib.workspace.ground.overview import Table
+from labs_lib.workspace.page.tables import Table, moment, tables
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,12 +40,8 @@ def _show(ctx: Context, wanted: Which) -> Response:
         name = COOKIE.format(port=ctx.services.address.rpartition(":")[2])
         answer.set_cookie(name, wanted.token, path=PATH, httponly=True, samesite="strict")
         return answer
-    tables: list[Table] = []
-    for service in ctx.services.services:
-        if hasattr(service, "overview"):
-            tables.extend(service.overview(ctx))
-    when = datetime.fromtimestamp(ctx.now / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return _drawn("workspace.html", tables=[_cut(table) for table in tables], when=when, home=ctx.home)
+    shown, when = [_cut(table) for table in tables(ctx)], f"{moment(ctx.now)} UTC"
+    return _drawn("workspace.html", tables=shown, when=when, home=ctx.home)
 
 
 def refusal(error: WorkspaceError) -> Response:

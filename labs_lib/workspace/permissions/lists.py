@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from labs_lib.workspace import identity
-from labs_lib.workspace.ground.context import Caller, Context
+from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.errors import InvalidParameter, NotFound, PermissionDenied
 from labs_lib.workspace.identity.principals import Kind
 
@@ -103,12 +103,11 @@ def grants(ctx: Context, object_type: str, object_id: str) -> Iterator[Grant]:
         here = kind.parent(ctx, here[1])
 
 
-def level_of(ctx: Context, object_type: str, object_id: str, caller: Caller | None = None) -> str | None:
+def level_of(ctx: Context, object_type: str, object_id: str) -> str | None:
     """The highest level that the caller has on an object, by name, by group or by being an admin; None if none."""
-    who = caller or ctx.caller
-    own = type_named(object_type)
+    who, own = ctx.caller, type_named(object_type)
     if who.is_admin:
-        return own.manage
+        return own.levels[-1]
     held = [
         own.levels.index(grant.level)
         for grant in grants(ctx, object_type, object_id)
@@ -117,20 +116,18 @@ def level_of(ctx: Context, object_type: str, object_id: str, caller: Caller | No
     return own.levels[max(held)] if held else None
 
 
-def allowed(ctx: Context, object_type: str, object_id: str, level: str, caller: Caller | None = None) -> bool:
+def allowed(ctx: Context, object_type: str, object_id: str, level: str) -> bool:
     """Whether the caller has at least that level on an object."""
-    levels = type_named(object_type).levels
-    held = level_of(ctx, object_type, object_id, caller)
-    who = caller or ctx.caller
-    return who.is_admin or (held is not None and levels.index(held) >= levels.index(level))
+    levels, held = type_named(object_type).levels, level_of(ctx, object_type, object_id)
+    return held is not None and levels.index(held) >= levels.index(level)
 
 
-def require(ctx: Context, object_type: str, object_id: str, level: str, caller: Caller | None = None) -> None:
+def require(ctx: Context, object_type: str, object_id: str, level: str) -> None:
     """Raise PermissionDenied, which says who lacks what, unless the caller has at least that level on the object."""
-    if not allowed(ctx, object_type, object_id, level, caller):
-        held = level_of(ctx, object_type, object_id, caller)
+    if not allowed(ctx, object_type, object_id, level):
+        held = level_of(ctx, object_type, object_id)
         raise PermissionDenied(
-            f"{(caller or ctx.caller).user_name} needs {level} on {object_type}/{object_id} and has {held or 'no permission'} there."
+            f"{ctx.caller.user_name} needs {level} on {object_type}/{object_id} and has {held or 'no permission'} there."
         )
 
 

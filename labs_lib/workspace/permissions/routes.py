@@ -11,7 +11,6 @@ from labs_lib.workspace import identity
 from labs_lib.workspace.ground.context import Context
 from labs_lib.workspace.ground.endpoints import Endpoint, Model, Strict, validated
 from labs_lib.workspace.ground.errors import InvalidParameter
-from labs_lib.workspace.ground.overview import Table
 from labs_lib.workspace.identity.principals import Kind
 from labs_lib.workspace.permissions import lists
 from labs_lib.workspace.permissions.lists import OWNER, Grant
@@ -143,12 +142,6 @@ def shown(ctx: Context, object_type: str, object_id: str) -> dict[str, Any]:
             {FIELDS[kind]: name, "all_permissions": held} for (kind, name), held in entries.items()
         ],
     }
-
-
-def overview(ctx: Context) -> list[Table]:
-    """The page's table of who may what on which object."""
-    cells = [(f"{row['object_type']}/{row['object_id']}", row["name"], row["level"]) for row in _rows(ctx)]
-    return [Table("Permissions", ("Object", "Who", "Level"), cells)]
 
 
 class GrantState(Entry, Strict):

@@ -54,7 +54,9 @@ def test_a_cluster_starts_runs_and_ends_as_the_sdk_waits_for_it(workspace: Serve
         6.0,
     )
     assert info.creator_user_name == "learner@example.com" and len(info.executors or []) == 2
-    ended = w.clusters.delete(str(info.cluster_id)).result()
+    w.clusters.delete(str(info.cluster_id))
+    workspace.advance(MINUTE)
+    ended = w.clusters.get(str(info.cluster_id))
     assert ended.state == State.TERMINATED
     assert ended.termination_reason and ended.termination_reason.code == TerminationReasonCode.USER_REQUEST
     w.clusters.ensure_cluster_is_running(str(info.cluster_id))

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from databricks.sdk.service.compute import InstancePoolAccessControlRequest, InstancePoolPermissionLevel
+from databricks.sdk.service.compute import (
+    InstancePoolAccessControlRequest,
+    InstancePoolPermissionLevel,
+    State,
+)
 
 from workspace.conftest import Served
 
@@ -53,7 +57,10 @@ def test_what_was_exported_is_loaded_and_works(workspace: Served) -> None:
     workspace.http.put("/api/labs/state", json=told).raise_for_status()
     assert exported(workspace)["compute"] == told["compute"]
     (cluster,) = w.clusters.list()
-    assert w.clusters.start(str(cluster.cluster_id)).result().num_workers == 1
+    w.clusters.start(str(cluster.cluster_id))
+    workspace.advance(60)
+    started = w.clusters.get(str(cluster.cluster_id))
+    assert (started.num_workers, started.state) == (1, State.RUNNING)
     assert w.cluster_policies.create(name="new", definition="{}").policy_id not in [
         each["policy_id"] for each in told["compute"]["policies"]
     ]

@@ -42,7 +42,9 @@ class Services(Protocol):
     services: tuple[ModuleType, ...]
     parts: dict[str, Any]  # what a service keeps in memory, by the service's name
 
-    def transaction(self, caller: Caller = SYSTEM) -> AbstractContextManager[Context]:
+    def transaction(
+        self, caller: Caller = SYSTEM, request: Request = Request()
+    ) -> AbstractContextManager[Context]:
         """A transaction of its own: for threads, and for what follows an answer's own transaction (`Later`)."""
         ...
 

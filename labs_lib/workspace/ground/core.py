@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,14 +42,10 @@ class Workspace:
     def transaction(self, caller: Caller = SYSTEM, request: Request = Request()) -> Iterator[Context]:  # noqa: B008
         """A context in a transaction of its own; what it asked to be called afterwards is called once it is kept."""
         with self.store.transaction() as db:
-            ctx = self.context(db, clock.now(db), caller, request)
+            ctx = Context(db, clock.now(db), caller, self.home, self, request)
             yield ctx
         for call in ctx._afterwards:
             call()
-
-    def context(self, db: sqlite3.Connection, now: int, caller: Caller, request: Request) -> Context:
-        """A context in a transaction that is open already."""
-        return Context(db, now, caller, self.home, self, request)
 
     def note_use(self) -> None:
         """Somebody asked something of the workspace."""
@@ -78,7 +74,7 @@ class Workspace:
         for service in self._having("tick"):
             ctx.db.execute("SAVEPOINT tick")
             try:
-                service.tick(Context(ctx.db, moment, SYSTEM, self.home, self, _afterwards=ctx._afterwards))
+                service.tick(replace(ctx, now=moment))
             except Exception:  # one service's fault must not be everybody's
                 ctx.db.execute("ROLLBACK TO tick")
                 log.exception("%s failed at what was due", service.__name__)

@@ -19,7 +19,7 @@ from labs_lib.workspace.catalog.columns import type_text
 from labs_lib.workspace.catalog.model import Catalog, Column, Object, full_name
 from labs_lib.workspace.catalog.privileges import MANAGE, Who
 from labs_lib.workspace.ground import audit
-from labs_lib.workspace.ground.context import Context, Request, Services
+from labs_lib.workspace.ground.context import Context, Services
 from labs_lib.workspace.ground.errors import AlreadyExists, InvalidParameter, PermissionDenied
 from labs_lib.workspace.identity import principals
 from labs_lib.workspace.sql import governance, grammar, guard, information
@@ -45,6 +45,11 @@ class _Asked:
     @property
     def scope(self) -> Scope:
         return Scope(self.who, self.statement.catalog, self.statement.schema)
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Where names of fewer parts are looked for, as an object that is made keeps it."""
+        return {"catalog": self.statement.catalog, "schema": self.statement.schema}
 
 
 class Door:
@@ -91,13 +96,11 @@ class Door:
                 f"A statement has 1 to {MAX_TEXT:,} characters; this one has {len(text):,}."
             )
         if command := grammar.read(text):
-            with services.transaction(statement.caller) as ctx:
-                ctx = _with_request(ctx, statement.request)
+            with services.transaction(statement.caller, statement.request) as ctx:
                 table = governance.perform(ctx, command, statement.catalog, statement.schema)
             columns = tuple((name, "string") for name in table.columns)
-            return Answer(
-                columns, [*table.rows], kind="SHOW" if columns else command.verb.split("_")[0].upper()
-            )
+            kind = "SHOW" if columns else command.verb.split("_")[0].upper()
+            return Answer(columns, [*table.rows], kind=kind)
         asked = self._asked(services, statement)
         plan = _node(self.jvm.parse(text))
         root = guard.root_of(plan)
@@ -106,23 +109,16 @@ class Door:
     def _asked(self, services: Services, statement: Statement) -> _Asked:
         with services.transaction(statement.caller) as ctx:
             catalog = store.read(ctx.db)
-            owners = {
-                each.owner for each in catalog.objects.values() if each.is_view or each.kind == "FUNCTION"
-            }
-            return _Asked(
-                statement, catalog, actions.who(ctx), {owner: _who_is(ctx, owner) for owner in owners}
-            )
+            read = (each for each in catalog.objects.values() if each.is_view or each.kind == "FUNCTION")
+            owners = {owner: _who_is(ctx, owner) for owner in {each.owner for each in read}}
+            return _Asked(statement, catalog, actions.who(ctx), owners)
 
     def _rewriter(self, asked: _Asked) -> Rewriter:
+        def rows(within: str, table: str) -> str | None:
+            return information.query(asked.catalog, asked.who, within, table)
+
         caller = asked.statement.caller
-        return Rewriter(
-            asked.catalog,
-            caller.user_name,
-            caller.groups,
-            asked.who_is,
-            self._parsed,
-            lambda within, table: information.query(asked.catalog, asked.who, within, table),
-        )
+        return Rewriter(asked.catalog, caller.user_name, caller.groups, asked.who_is, self._parsed, rows)
 
     def _analysed(self, rewriter: Rewriter, text: str, target: str = "") -> Any:
         """The analysed plan of a rewritten text, asked again. Raises Failed, PermissionDenied."""
@@ -130,9 +126,8 @@ class Door:
             for name, statement in rewriter.made.items():
                 self._hold(name, statement)
             plan, shown = self.jvm.analyse(text)
-        guard.check_analysed(
-            _node(shown), {name: frozenset(tables) for name, tables in rewriter.allowed.items()}, target
-        )
+        allowed = {name: frozenset(tables) for name, tables in rewriter.allowed.items()}
+        guard.check_analysed(_node(shown), allowed, target)
         return plan
 
     def _hold(self, name: str, statement: str) -> None:
@@ -223,17 +218,9 @@ class Door:
                 self._database_at(base, made)
             self._run(asked, rewriter, self._analysed(rewriter, rewritten, base), 0)
             if not again:
-                with services.transaction(asked.statement.caller) as ctx:
-                    ctx = _with_request(ctx, asked.statement.request)
-                    actions.create(
-                        ctx,
-                        "TABLE",
-                        parts,
-                        id=made.id,
-                        type=made.type,
-                        comment=spec["comment"],
-                        location=spec["location"],
-                    )
+                fields = {"comment": spec["comment"], "location": spec["location"]}
+                with services.transaction(asked.statement.caller, asked.statement.request) as ctx:
+                    actions.create(ctx, "TABLE", parts, id=made.id, type=made.type, **fields)
                     _tell(ctx, "createTable", name)
         except BaseException:
             if not again and made.type == "MANAGED":
@@ -264,11 +251,8 @@ class Door:
         found = asked.catalog.get("TABLE", name)
         asked.catalog.require(asked.who, "TABLE", name, "MODIFY" if plan.name == "AddColumns" else MANAGE)
         _of_people(name)
-        if found.is_protected and plan.name not in (
-            "AddColumns",
-            "SetTableProperties",
-            "UnsetTableProperties",
-        ):
+        harmless = ("AddColumns", "SetTableProperties", "UnsetTableProperties")
+        if found.is_protected and plan.name not in harmless:
             raise PermissionDenied(
                 f"'{name}' has a row filter or masks; take them off before its columns are changed."
             )
@@ -276,15 +260,13 @@ class Door:
         base = rewriter.base(found)
         rewritten = rewriter.rewrite(text, plan, asked.scope, target=(target, base))
         self._run(asked, rewriter, self._analysed(rewriter, rewritten, base), 0)
-        with services.transaction(asked.statement.caller) as ctx:
-            _tell(_with_request(ctx, asked.statement.request), "updateTables", name)
+        with services.transaction(asked.statement.caller, asked.statement.request) as ctx:
+            _tell(ctx, "updateTables", name)
         return Answer(kind="ALTER", writes=name)
 
     def view(self, services: Services, asked: _Asked, text: str, plan: Node) -> Answer:
         """CREATE VIEW: the query is kept as it was written, and read with its owner's rights each time."""
-        parts = full_name(
-            resolved(plan.fields["child"].parts("nameParts"), asked.scope).split("."), "TABLE"
-        ).split(".")
+        parts = _new_name(plan, asked, "TABLE")
         query = str(plan.fields["originalText"])
         if any(each.name in ("NamedParameter", "PosParameter") for each in plan.walk()):
             raise InvalidParameter("A view's query can't hold parameters.")
@@ -308,26 +290,17 @@ class Door:
             "columns": columns,
             "comments": comments,
             "comment": plan.fields["comment"],
-            "properties": {
-                "catalog": asked.statement.catalog,
-                "schema": asked.statement.schema,
-                "columns": "given" if given else "own",
-            },
+            "properties": {**asked.place, "columns": "given" if given else "own"},
         }
-        self._keep(services, asked, "TABLE", parts, plan, fields, "createTable")
+        self._keep(services, asked, "TABLE", parts, plan, fields)
         return Answer(kind="CREATE", reads=frozenset(rewriter.read), writes=".".join(parts))
 
     def function(self, services: Services, asked: _Asked, text: str, plan: Node) -> Answer:
         """CREATE FUNCTION ... RETURN: an expression or a query in SQL."""
-        parts = full_name(
-            resolved(plan.fields["child"].parts("nameParts"), asked.scope).split("."), "FUNCTION"
-        ).split(".")
+        parts = _new_name(plan, asked, "FUNCTION")
         fields = plan.fields
-        if (
-            fields["language"].name != "LanguageSQL$"
-            or fields["isTableFunc"] == "true"
-            or not fields["returnTypeText"]
-        ):
+        in_sql = fields["language"].name == "LanguageSQL$" and fields["isTableFunc"] != "true"
+        if not in_sql or not fields["returnTypeText"]:
             raise InvalidParameter(
                 "Functions here are in SQL and return a value of a type that is written down (RETURNS ... RETURN ...)."
             )
@@ -343,11 +316,7 @@ class Door:
             parameters=tuple(Column(each["name"], type_text(each["type"])) for each in taken),
             returns=str(fields["returnTypeText"]).lower(),
             comment=fields["comment"],
-            properties={
-                "catalog": asked.statement.catalog,
-                "schema": asked.statement.schema,
-                "body": "query" if fields["queryText"] else "expression",
-            },
+            properties={**asked.place, "body": "query" if fields["queryText"] else "expression"},
         )
         asked.who_is.setdefault(made.owner, asked.who)
         rewriter = self._rewriter(asked)
@@ -356,11 +325,9 @@ class Door:
             for each, statement in rewriter.made.items():
                 self._hold(each, statement)
             self.jvm.sql(f"DROP FUNCTION IF EXISTS `{name.replace('.', '`.`')}`")
-        kept = {
-            each: getattr(made, each)
-            for each in ("definition", "parameters", "returns", "comment", "properties")
-        }
-        self._keep(services, asked, "FUNCTION", parts, plan, kept, "createFunction")
+        names = ("definition", "parameters", "returns", "comment", "properties")
+        kept = {each: getattr(made, each) for each in names}
+        self._keep(services, asked, "FUNCTION", parts, plan, kept)
         return Answer(kind="CREATE", writes=made.name)
 
     def _keep(
@@ -371,17 +338,13 @@ class Door:
         parts: list[str],
         plan: Node,
         fields: dict[str, Any],
-        action: str,
     ) -> None:
         """Create a view or function, or replace one that the caller may manage."""
-        name = ".".join(parts)
-        if (
-            asked.catalog.find(kind, name)
-            and plan.fields.get("allowExisting", plan.fields.get("ignoreIfExists")) == "true"
-        ):
+        name, action = ".".join(parts), "createTable" if kind == "TABLE" else "createFunction"
+        lenient = plan.fields.get("allowExisting", plan.fields.get("ignoreIfExists")) == "true"
+        if lenient and asked.catalog.find(kind, name):
             return
-        with services.transaction(asked.statement.caller) as ctx:
-            ctx = _with_request(ctx, asked.statement.request)
+        with services.transaction(asked.statement.caller, asked.statement.request) as ctx:
             known = store.read(ctx.db).find(kind, name)
             if known and plan.fields["replace"] == "true":
                 if known.type != fields.get("type", ""):
@@ -411,6 +374,13 @@ def _node(value: dict[str, Any]) -> Node:
     return found
 
 
+def _new_name(plan: Node, asked: _Asked, kind: str) -> list[str]:
+    """The parts of the full name of what a statement makes. Raises InvalidParameter."""
+    return full_name(resolved(plan.fields["child"].parts("nameParts"), asked.scope).split("."), kind).split(
+        "."
+    )
+
+
 def _target(plan: Node) -> Node:
     """The relation that a statement changes."""
     found = plan.fields["targetTable" if plan.name == "MergeIntoTable" else "table"]
@@ -438,14 +408,9 @@ def _of_people(name: str) -> None:
         raise PermissionDenied(f"Table '{name}' is the system's, and nobody's to change.")
 
 
-def _with_request(ctx: Context, request: Request) -> Context:
-    return Context(ctx.db, ctx.now, ctx.caller, ctx.home, ctx.services, request, ctx._afterwards)
-
-
 def _tell(ctx: Context, action: str, name: str) -> None:
-    audit.write(
-        ctx.db, ctx.now, ctx.caller.user_name, ("unityCatalog", action), {"full_name_arg": name}, ctx.request
-    )
+    told = ("unityCatalog", action)
+    audit.write(ctx.db, ctx.now, ctx.caller.user_name, told, {"full_name_arg": name}, ctx.request)
 
 
 @contextlib.contextmanager

@@ -53,12 +53,10 @@ class Rewriter:
         self.who_is = who_is
         self.parse = parse
         self.rows = rows
-        self.made: dict[
-            str, str
-        ] = {}  # what Spark has to hold, in this order: the name, and the statement that makes it
-        self.allowed: dict[str, set[str]] = {
-            "": set()
-        }  # for each view, and the statement itself: the tables that stand directly in it
+        # What Spark has to hold, in this order: the name, and the statement that makes it.
+        self.made: dict[str, str] = {}
+        # For each view, and the statement itself: the tables that stand directly in it.
+        self.allowed: dict[str, set[str]] = {"": set()}
         self.read: set[str] = set()
         self.names: dict[str, str] = {}  # of what Spark holds, as people know it
         self._views: dict[str, str] = {}
@@ -95,9 +93,8 @@ class Rewriter:
         """The name under which Spark knows a table's files."""
         name = self.named("t", found)
         if name not in self.made:
-            self.made[name] = (
-                f"CREATE TABLE IF NOT EXISTS {_sql(name)} USING delta LOCATION {literal(found.location or '')}"
-            )
+            folder = literal(found.location or "")
+            self.made[name] = f"CREATE TABLE IF NOT EXISTS {_sql(name)} USING delta LOCATION {folder}"
         return name
 
     def relation(self, parts: list[str], scope: Scope, view: str, travels: bool) -> str:
@@ -159,9 +156,8 @@ class Rewriter:
         for column in columns_of(found):
             mask = found.masks.get(column.name.lower())
             plain = quoted(column.name)
-            shown.append(
-                f"CAST({self._call(mask, [column.name])} AS {column.type}) AS {plain}" if mask else plain
-            )
+            masked = f"CAST({self._call(mask, [column.name])} AS {column.type}) AS {plain}" if mask else plain
+            shown.append(masked)
         where = f" WHERE {self._call(found.row_filter, [])}" if found.row_filter else ""
         return f"SELECT {', '.join(shown)} FROM {_sql(base)}{where}"
 
@@ -176,14 +172,11 @@ class Rewriter:
             return name
         text = found.definition or ""
         prefix = "" if found.properties.get("body") == "query" else "SELECT "
-        inner = self._inner(
-            found, prefix + text, self.parse(prefix + text), f"function {found.name}", hidden=True
-        )
+        view = f"function {found.name}"
+        inner = self._inner(found, prefix + text, self.parse(prefix + text), view, hidden=True)
         parameters = ", ".join(f"{quoted(each.name)} {each.type}" for each in found.parameters)
-        returned = inner.removeprefix(prefix)
-        self.made[name] = (
-            f"CREATE OR REPLACE FUNCTION {_sql(name)}({parameters}) RETURNS {found.returns} RETURN {returned}"
-        )
+        head = f"CREATE OR REPLACE FUNCTION {_sql(name)}({parameters}) RETURNS {found.returns}"
+        self.made[name] = f"{head} RETURN {inner.removeprefix(prefix)}"
         return name
 
     def _inner(self, found: Object, text: str, plan: Node, view: str, hidden: bool = False) -> str:
@@ -192,9 +185,8 @@ class Rewriter:
             raise InvalidParameter(
                 f"'{found.name}' is made of views and functions that are nested deeper than {DEEPEST}, or in a circle."
             )
-        scope = Scope(
-            self.who_is[found.owner], found.properties["catalog"], found.properties["schema"], hidden
-        )
+        place = (found.properties["catalog"], found.properties["schema"])
+        scope = Scope(self.who_is[found.owner], *place, hidden)
         self._depth += 1
         try:
             return self.rewrite(text, plan, scope, view)
@@ -289,9 +281,8 @@ class _Reading:
         if name_end(self.text, value.start, parts) != value.end and not written[:10].lower() == "identifier":
             raise InvalidParameter(f"The name {'.'.join(parts)!r} has to be written plainly.")
         self.relations.append(resolved(parts, self.scope).split("."))
-        self.replace(
-            value.start, value.end, _sql(self.rewriter.relation(parts, self.scope, self.view, travels))
-        )
+        mine = self.rewriter.relation(parts, self.scope, self.view, travels)
+        self.replace(value.start, value.end, _sql(mine))
 
     def _function(self, value: Node) -> None:
         parts = value.parts("nameParts")
@@ -303,11 +294,8 @@ class _Reading:
             self.replace(value.start, value.end, literal(place))
         elif len(parts) == 1 and name in guard.MEMBER:
             groups = ", ".join(map(literal, self.rewriter.groups))
-            self.replace(
-                value.start,
-                self._end_of_name(value, parts),
-                f"array_contains(CAST(array({groups}) AS array<string>), ",
-            )
+            call = f"array_contains(CAST(array({groups}) AS array<string>), "
+            self.replace(value.start, self._end_of_name(value, parts), call)
             self.replace(value.end, value.end, ")")
         elif not guard.is_own(parts):
             end = self._end_of_name(value, parts)

@@ -40,6 +40,8 @@ PEOPLE = [
 ]
 PLATFORM = "platform"
 LEARNER = "learner@example.com"
+RUNTIME = "17.3.x-scala2.13"
+WORKERS = {"batch": 3, "urgent": 2}  # of the clusters of 5b.4's jobs
 NODES = ("m5.xlarge", "m5.2xlarge", "r5.xlarge")
 
 
@@ -108,6 +110,11 @@ def found(seed: int, step: str) -> dict[str, Any]:
     }
     if grown:
         _grow(state, told)
+    if step == "5b.4":
+        _object(state, 900, "/", "DIRECTORY")
+        _object(state, 902, "/Shared", "DIRECTORY")
+        _object(state, 903, "/Shared/work.py", "FILE")
+        _limitless(state, told)
     if step == "5b.3":
         for number, (team, node) in enumerate(
             [*zip(told.teams, NODES, strict=False), ("big drivers", "r5.4xlarge")]
@@ -166,6 +173,34 @@ def _grow(state: dict[str, Any], told: Company) -> None:
         for privilege in ("USE_CATALOG", "USE_SCHEMA", "SELECT"):
             state["catalog"]["grants"].append(_privilege(team, "account users", privilege))
         state["catalog"]["grants"].append(_privilege(team, neighbour, "ALL_PRIVILEGES"))
+
+
+def _limitless(state: dict[str, Any], told: Company) -> None:
+    """Two jobs and two policies a team, without limits."""
+    for number, team in enumerate(told.teams):
+        for offset, kind in enumerate(("jobs", "people")):
+            policy = _policy_id(20 + 2 * number + offset)
+            state["compute"]["policies"].append(
+                {"policy_id": policy, "name": f"{team} {kind}", "definition": "{}"}
+            )
+            _grant(state, "cluster-policies", policy, team, "CAN_USE")
+        for offset, kind in enumerate(("batch", "urgent")):
+            job, policy = 520 + 2 * number + offset, _policy_id(20 + 2 * number)
+            cluster = {
+                "policy_id": policy,
+                "node_type_id": NODES[0],
+                "num_workers": WORKERS[kind],
+                "spark_version": RUNTIME,
+            }
+            task = {
+                "task_key": "work",
+                "spark_python_task": {"python_file": "/Shared/work.py"},
+                "new_cluster": cluster,
+            }
+            settings = {"name": f"{team} {kind}", "tasks": [task], "tags": {"team": team, "priority": kind}}
+            who = {"creator_user_name": LEARNER, "run_as_user_name": LEARNER}
+            state["jobs"]["jobs"].append({"job_id": job, **who, "settings": settings})
+            _grant(state, "jobs", str(job), LEARNER, "IS_OWNER")
 
 
 def _group(name: str, people: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from datasets import source
 from datasets.variation import generator
+from labs_lib.resource_management.company import RUNTIME as RUNTIME
 
 HOURS = 168  # of a week
 HOUR, MINUTE = 3_600_000, 60_000
@@ -29,7 +30,6 @@ class PoolBounds:
 
 
 BOUNDS = PoolBounds()
-RUNTIME = "17.3.x-scala2.13"
 
 
 @functools.cache

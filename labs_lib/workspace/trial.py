@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,8 @@ class Trial(Workspace):
     @contextmanager
     def transaction(self, caller: Caller = SYSTEM, request: Request = Request()) -> Iterator[Context]:  # noqa: B008
         """As a workspace's own, at this one's moment."""
-        with self.store.transaction() as db:
-            ctx = self.context(db, self.moment, caller, request)
-            yield ctx
-        for call in ctx._afterwards:
-            call()
+        with super().transaction(caller, request) as ctx:
+            yield replace(ctx, now=self.moment)
 
     def ask(self, method: str, path: str, user: str = identity.LEARNER, /, **fields: Any) -> Any:
         """What a request of that user's is answered. Raises WorkspaceError for a refusal, and NotFound or PermissionDenied for nobody."""
@@ -61,7 +59,7 @@ class Trial(Workspace):
         """A context in that user's name, of which nothing stays."""
         try:
             with self.transaction() as ctx:
-                yield Context(ctx.db, ctx.now, identity.as_user(ctx, user), self.home, self)
+                yield replace(ctx, caller=identity.as_user(ctx, user))
                 raise _Undone
         except _Undone:
             return
@@ -91,8 +89,10 @@ class Trial(Workspace):
         if endpoint is None:
             raise NoSuchEndpoint(f"There is no {method} {path} in this workspace.")
         with self.transaction() as ctx:
-            named = Context(ctx.db, ctx.now, identity.as_user(ctx, user), self.home, self)
-            answer = endpoint.handle(named, validated(endpoint.model, {**fields, **found}))
+            answer = endpoint.handle(
+                replace(ctx, caller=identity.as_user(ctx, user)),
+                validated(endpoint.model, {**fields, **found}),
+            )
             if isinstance(answer, Later):
                 raise NoSuchEndpoint(f"{method} {path} waits for another process, which a trial has none of.")
             yield answer

@@ -30,7 +30,9 @@ class Served:
         self.server = server
         self.address = address
         self.token = token
-        self.http = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        # verify=False: to load the machine's certificates takes as long as to start a workspace, and loopback has none.
+        headers = {"Authorization": f"Bearer {token}"}
+        self.http = httpx.Client(base_url=address, headers=headers, timeout=30, verify=False)
         self._clients: dict[str | None, WorkspaceClient] = {}
 
     def audit_rows(self, action: str | None = None) -> list[sqlite3.Row]:
@@ -77,8 +79,13 @@ def client_of(address: str, token: str) -> WorkspaceClient:
     return WorkspaceClient(config=config)
 
 
-def serve(home: Path) -> Iterator[Served]:
-    """Serve a workspace of that folder until the iterator goes on."""
+ENDING: list[
+    threading.Thread
+] = []  # of workspaces that nobody waits for: each takes a fifth of a second to end
+
+
+def serve(home: Path, wait: bool = True) -> Iterator[Served]:
+    """Serve a workspace of that folder until the iterator goes on. Its end is waited for there, or else at the end of the tests."""
     token = f"dapi{secrets.token_hex(16)}"
     workspace = serving.opened(home, token)
     listening = serving.listening()
@@ -88,21 +95,36 @@ def serve(home: Path) -> Iterator[Served]:
     thread.start()
     deadline = time.monotonic() + 30
     while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)
+        time.sleep(0.002)
     served = Served(workspace, server, workspace.address, token)
     try:
         yield served
     finally:
         served.http.close()
         server.should_exit = True
+        ENDING.append(thread)
+        end(0 if wait else 3)
+
+
+def end(most: int) -> None:
+    """Wait until at most so many of the workspaces that are to end are still there."""
+    while len(ENDING) > most:
+        thread = ENDING.pop(0)
         thread.join(30)
         assert not thread.is_alive()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ended() -> Iterator[None]:
+    """No workspace is left over."""
+    yield
+    end(0)
+
+
 @pytest.fixture
-def workspace(tmp_path: Path) -> Iterator[Served]:
+def workspace(tmp_path: Path, ended: None) -> Iterator[Served]:
     """A new workspace."""
-    yield from serve(tmp_path / "workspace")
+    yield from serve(tmp_path / "workspace", wait=False)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SCHEMA = ""
 EVERY = 30.0  # seconds between two batches; a test or an exercise asks for one at once
+SOON = 1.0  # seconds to the first one, so that nobody waits for pyarrow at a workspace's first answer
 BATCH = 20_000  # rows of a commit that are read by number
 WINDOW = 7 * 24 * HOUR  # of a commit that is read by time
 _APP = "workspace"  # names this writer in the Delta log's transactions (Delta protocol, "Transaction Identifiers")
@@ -250,13 +251,13 @@ class Writer:
             return {name: sum(self._batches(name, source)) for name, source in SOURCES.items()}
 
     def _work(self) -> None:
-        while True:
+        pause = SOON
+        while not self._ended.wait(pause):
             try:
                 self.flush()
             except Exception:  # the next batch writes what this one could not
                 log.exception("system tables")
-            if self._ended.wait(EVERY):
-                return
+            pause = EVERY
 
     def _batches(self, name: str, source: Source) -> Iterator[int]:
         import pyarrow as pa

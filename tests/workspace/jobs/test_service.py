@@ -16,11 +16,14 @@ from tests.workspace.jobs.conftest import finished, python, until
 
 
 def test_a_notebook_simulates_a_day(lab_folder: Path) -> None:
-    w = client.workspace(lab_folder)
+    w, hour = client.workspace(lab_folder), 3_600_000
+    begun = client.move_clock(lab_folder, 0)
+    begun = client.move_clock(
+        lab_folder, (7 * hour - begun % (6 * hour)) / 1000
+    )  # an hour after the schedule's
     busy = python(w, "t", "from labs_lib.workspace.tasks.clock import busy_for\nbusy_for(600)\nbusy_for(300)")
     job_id = w.jobs.create(tasks=[busy], schedule=CronSchedule("0 0 0/6 * * ?", "UTC")).job_id
-    begun = client.move_clock(lab_folder, 0)
-    client.simulate(lab_folder, begun + 24 * 3_600_000)
+    client.simulate(lab_folder, begun + 24 * hour)
     runs = list(w.jobs.list_runs(job_id=job_id))
     assert [run.run_duration for run in runs] == [900_000] * 4
     assert finished(w, runs[0].run_id).end_time % 3_600_000 == 900_000

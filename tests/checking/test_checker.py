@@ -231,6 +231,7 @@ def run_of(*figures: tuple[int, int]) -> list[dict[str, int]]:
 
 
 QUERY = run_of((0, 120), (13_000_000, 160), (20_000_000, 620), (9_000, 100))  # what the judge sees
+COLD = run_of((0, 720), (13_000_000, 160), (20_000_000, 620), (9_000, 100))  # and where its disk is slow
 
 
 @pytest.mark.parametrize(
@@ -238,24 +239,26 @@ QUERY = run_of((0, 120), (13_000_000, 160), (20_000_000, 620), (9_000, 100))  # 
     [
         (run_of((0, 90), (13_000_000, 200), (20_100_000, 210)), (42, 20_100_000, 0.42), 2),
         (run_of((0, 90), (13_000_000, 300), (20_000_000, 210)), (41, 13_000_000, 0.5), 2),
-        (run_of((0, 600), (13_000_000, 200), (20_000_000, 200)), (40, 0, 0.6), 2),
         (run_of((0, 90), (13_000_000, 300), (20_000_000, 210)), (42, 20_000_000, 0.35), 1),
         (run_of((0, 80), (13_000_000, 100), (20_000_000, 220)), (42, 20_000_000, 55.0), 1.5),
         (run_of((0, 600), (13_000_000, 200), (30_000_000, 200)), (40, 0, 0.6), 0),
         (run_of((0, 600)), (40, 0, 1.0), 0),
         (run_of((1, 600)), (40, 1, 1.0), 0),
         ([], (1, 1, 0.9), 0),
+        (run_of((0, 600), (13_000_000, 200), (20_000_000, 200)), (40, 0, 0.6), 0),
+        (run_of((0, 90), (13_000_000, 200), (20_000_000, 210), (0, 10**9)), (43, 0, 1.0), 0),
     ],
     ids=[
         "as in the judge's run",
         "the other join was slower here",
-        "a cold disk made the scan slowest",
         "not the slowest of the own run",
         "a percentage",
         "figures of another query",
         "figures without shuffles",
         "figures out of nowhere",
         "no figures",
+        "a scan that was slow in no run of the judge's",
+        "a stage more that took longest",
     ],
 )
 def test_a_judge_who_runs_the_query_again_goes_by_the_own_runs_times_if_its_shuffles_are_the_querys(
@@ -268,3 +271,14 @@ def test_a_judge_who_runs_the_query_again_goes_by_the_own_runs_times_if_its_shuf
     }
     observed = {"same_run": False, "stages": QUERY}
     assert judge(step, Evidence(step.id, 0, answers, observed=observed), None).points == points
+
+
+def test_a_scan_that_a_cold_disk_made_slowest_counts_where_the_judges_run_bears_it_out() -> None:
+    step = registry.step("1a.1")
+    own = run_of((0, 600), (13_000_000, 200), (20_000_000, 200))
+    answers = {
+        "slow_run": {"stages": own},
+        "slow_stage": {"stage": 40, "shuffle_bytes": 0, "share": 0.6},
+    }
+    observed = {"same_run": False, "stages": COLD}
+    assert judge(step, Evidence(step.id, 0, answers, observed=observed), None).points == 2

@@ -1,4 +1,5 @@
-# Replaces course tables by small views and queries those: right rows of wrong tables.
+# Replaces course tables by small views, queries those and drops them. A query is looked at when it runs, so this one is the slow query
+# by another name. Earns: 1
 transactions.limit(10).localCheckpoint().createOrReplaceTempView("transactions")
 promotions.limit(10).createOrReplaceTempView("promotions")
 tuned = spark.sql(

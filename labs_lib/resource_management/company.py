@@ -117,7 +117,7 @@ def found(seed: int, step: str) -> dict[str, Any]:
         _limitless(state, told)
     if step == "5b.3":
         for number, (team, node) in enumerate(
-            [*zip(told.teams, NODES, strict=False), ("big drivers", "r5.4xlarge")]
+            [*zip(told.teams, NODES, strict=False), ("big drivers", "m5.2xlarge")]
         ):
             state["compute"]["pools"].append(_pool(number, team, node))
             _grant(

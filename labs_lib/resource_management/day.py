@@ -181,10 +181,19 @@ class _Day:
         self.runs: dict[int, Run] = {}
         listed = w.ask("GET", "/api/2.2/jobs/list", limit=100, expand_tasks=True)["jobs"]
         self.jobs = {job["settings"]["name"]: job for job in listed}
+        self.jobs = {name: job for name, job in self.jobs.items() if name in {each.job for each in todo}}
         if gone := {each.job for each in todo} - self.jobs.keys():
             raise LabsError(
                 f"The state has no job {sorted(gone)[0]!r}; lay the workspace anew and change what is there."
             )
+        for name, job in self.jobs.items():
+            tasks = job["settings"].get("tasks") or [{}]
+            cluster = tasks[0].get("new_cluster") or {}
+            size = WORKERS.get(name.rpartition(" ")[2])
+            if len(tasks) > 1 or (cluster.get("node_type_id"), cluster.get("num_workers")) != (NODE, size):
+                raise LabsError(
+                    f"The job {name!r} has other tasks, or another cluster, than it was laid with."
+                )
         self.teams = sorted({job.rpartition(" ")[0] for job in self.jobs})
 
     def played(self) -> Played:
@@ -219,7 +228,7 @@ class _Day:
             until = ctx.now + self.runs[attempt["run_id"]].minutes * MINUTE
             change = "UPDATE attempts SET life = ?, began = ?, until = ?, result = ? WHERE id = ?"
             ctx.db.execute(change, (Life.RUNNING, ctx.now, until, Result.SUCCESS, attempt["id"]))
-        query = "SELECT runs.id, runs.life, runs.result, runs.ended, attempts.began FROM runs JOIN attempts ON run_id = runs.id WHERE runs.job_id > 0"
+        query = "SELECT runs.id, runs.life, runs.result, runs.ended, attempts.began FROM runs LEFT JOIN attempts ON run_id = runs.id"
         going: dict[str, int] = {}
         for row in ctx.db.execute(query):
             run = self.runs.get(row["id"])

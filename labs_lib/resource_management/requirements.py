@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datasets.variation import generator
 from labs_lib.resource_management.company import NODES, company
 
-BIG_DRIVERS = "big drivers"  # a pool that everybody may use, of large machines
+BIG_DRIVERS = "big drivers"  # a pool that everybody may use, of larger machines
 CLOSED = "What isn't named here must not be set at all, except cluster_name and further custom_tags."
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,10 @@ def observe_5b_3(observer: Observer) -> dict[str, Any]:
             f"the pool {name}" for name in (*told.teams, BIG_DRIVERS) if name not in pools
         ]:
             return {"gone": gone}
+        # What a policy leaves open is to be seen, whoever may use that pool.
+        everybody = [{"group_name": "users", "permission_level": "CAN_ATTACH_TO"}]
+        path = f"/api/2.0/permissions/instance-pools/{pools[BIG_DRIVERS]}"
+        w.ask("PATCH", path, access_control_list=everybody)
         tried = [_tried(w, policies, pools, each) for each in specifications(seed, told)]
         filled = {each.team: _unfilled(w, policies, pools, told, each) for each in allowances(seed)}
         for_others = _for_others(w, policies, pools, told, seed)
@@ -129,27 +133,17 @@ def specifications(seed: int, told: Company) -> list[dict[str, Any]]:
     found = []
     for number, each in enumerate(allowances(seed)):
         changes = _changes(each, draw)
-        doors = [change for change in changes if change[1]]
-        others = [change for change in changes if not change[1]]
-        rest = SPECIFICATIONS // 3 - len(doors)
-        chosen = doors + [others[i] for i in draw.permutation(len(others))[:rest]]
-        chosen += [others[int(draw.integers(len(others)))] for _ in range(SPECIFICATIONS // 3 - len(chosen))]
-        for what, door, change in chosen:
-            spec, cluster_type = plain(each, draw), _usual_type(each)
-            cluster_type = change(spec) or cluster_type
+        chosen = [change for change in changes if change[1] in (OPEN, MUST)]
+        others = [change for change in changes if change[1] not in (OPEN, MUST)]
+        chosen += [others[i] for i in draw.permutation(len(others))[: SPECIFICATIONS // 3 - len(chosen)]]
+        for what, often, change in chosen:
+            spec = {**plain(each, draw), **copy.deepcopy(change)}
+            cluster_type = spec.pop("cluster_type", _usual_type(each))
+            spec = {name: value for name, value in spec.items() if value is not None}
+            told_so = {"team": each.team, "what": what, "door": often in (OPEN, DOOR)}
             person = str(draw.choice(told.teams[each.team]))
             wanted = allowed(each, spec, cluster_type, NODES[number])
-            found.append(
-                {
-                    "team": each.team,
-                    "what": what,
-                    "door": door,
-                    "spec": spec,
-                    "type": cluster_type,
-                    "person": person,
-                    "wanted": wanted,
-                }
-            )
+            found.append({**told_so, "spec": spec, "type": cluster_type, "person": person, "wanted": wanted})
     return found
 
 
@@ -174,157 +168,159 @@ def plain(each: Allowance, draw: np.random.Generator) -> Spec:
     }
 
 
-Change = tuple[str, bool, Callable[[Spec], str | None]]
+Change = tuple[str, str, Spec]  # in words, how often, and what is said instead; None for nothing
+# Ways round that are often left open, and others; some are tried in each draw.
+OPEN, DOOR, MUST, MAY = "open", "door", "must", "may"
 
 
 def _changes(each: Allowance, draw: np.random.Generator) -> list[Change]:
-    """What may be changed of a plain specification: in words, whether it is a door that is often left open, and how."""
-
-    def puts(**fields: Any) -> Callable[[Spec], None]:
-        return lambda spec: spec.update(copy.deepcopy(fields))
-
-    def drops(*names: str, **fields: Any) -> Callable[[Spec], None]:
-        def change(spec: Spec) -> None:
-            for name in names:
-                spec.pop(name, None)
-            spec.update(copy.deepcopy(fields))
-
-        return change
-
-    def as_type(cluster_type: str) -> Callable[[Spec], str]:
-        return lambda spec: cluster_type
-
+    """What may be changed of a plain specification: in words, how often it is tried, and how."""
     other = "cc-" + str(int(draw.integers(100, 1000)))
-    above, below = int(draw.integers(1, 30)), int(draw.integers(1, each.most_workers + 1))
+    above, below = (int(draw.integers(1, 30)), int(draw.integers(1, each.most_workers + 1)))
     found: list[Change] = [
-        ("a plain one", False, puts()),
-        ("a plain one", False, puts(cluster_name="mine")),
-        ("with a further tag", False, puts(custom_tags={"project": "spring"})),
+        ("a plain one", MUST, {}),
+        ("a plain one", MAY, {"cluster_name": "mine"}),
+        ("with a further tag", MAY, {"custom_tags": {"project": "spring"}}),
         (
             "with the team's own tags",
-            False,
-            puts(custom_tags={"team": each.team, "cost_center": each.cost_center}),
+            MAY,
+            {"custom_tags": {"team": each.team, "cost_center": each.cost_center}},
         ),
-        ("with another team's tag", False, puts(custom_tags={"team": "nobody"})),
-        ("with another cost center", False, puts(custom_tags={"cost_center": other})),
-        ("with the oldest runtime", False, puts(spark_version="14.3.x-scala2.12")),
-        ("with a runtime before the previous", False, puts(spark_version="15.4.x-scala2.12")),
-        ("in the mode NONE", True, puts(data_security_mode="NONE")),
-        ("with an init script", True, puts(init_scripts=[{"workspace": {"destination": "/Shared/init.sh"}}])),
+        ("with another team's tag", MUST, {"custom_tags": {"team": "nobody"}}),
+        ("with another cost center", MAY, {"custom_tags": {"cost_center": other}}),
+        ("with the oldest runtime", MAY, {"spark_version": "14.3.x-scala2.12"}),
+        ("with a runtime before the previous", MAY, {"spark_version": "15.4.x-scala2.12"}),
+        ("in the mode NONE", DOOR, {"data_security_mode": "NONE"}),
+        ("with an init script", OPEN, {"init_scripts": [{"workspace": {"destination": "/Shared/init.sh"}}]}),
         (
             "with aws_attributes",
-            True,
-            puts(aws_attributes={"availability": "SPOT", "spot_bid_price_percent": 300}),
+            OPEN,
+            {"aws_attributes": {"availability": "SPOT", "spot_bid_price_percent": 300}},
         ),
-        ("with an elastic disk", True, puts(enable_elastic_disk=True)),
+        ("with an elastic disk", DOOR, {"enable_elastic_disk": True}),
     ]
     if each.kind == "analysts":
         found += [
-            ("as a job cluster", False, as_type("job")),
+            ("as a job cluster", MUST, {"cluster_type": "job"}),
             (
                 f"scaling to {each.most_workers}",
-                False,
-                puts(autoscale={"min_workers": 1, "max_workers": each.most_workers}),
+                MUST,
+                {"autoscale": {"min_workers": 1, "max_workers": each.most_workers}},
             ),
             (
                 f"scaling to {each.most_workers + above}",
-                False,
-                puts(autoscale={"min_workers": 1, "max_workers": each.most_workers + above}),
+                MUST,
+                {"autoscale": {"min_workers": 1, "max_workers": each.most_workers + above}},
             ),
-            ("scaling from 0", False, puts(autoscale={"min_workers": 0, "max_workers": 2})),
+            ("scaling from 0", MAY, {"autoscale": {"min_workers": 0, "max_workers": 2}}),
             (
                 f"with num_workers {each.most_workers + above} in place of autoscale",
-                True,
-                drops("autoscale", num_workers=each.most_workers + above),
+                OPEN,
+                {"autoscale": None, "num_workers": each.most_workers + above},
             ),
-            (f"with num_workers {below} in place of autoscale", False, drops("autoscale", num_workers=below)),
-            ("with a large driver", True, puts(driver_node_type_id="r5.4xlarge")),
-            ("with an allowed driver", False, puts(driver_node_type_id=each.nodes[1])),
-            ("of large machines", False, puts(node_type_id="i3.4xlarge")),
-            ("from the team's pool", True, drops("node_type_id", instance_pool_id=each.team)),
-            ("that never stops", False, puts(autotermination_minutes=0)),
+            (
+                f"with num_workers {below} in place of autoscale",
+                MAY,
+                {"autoscale": None, "num_workers": below},
+            ),
+            ("with a large driver", OPEN, {"driver_node_type_id": "r5.4xlarge"}),
+            ("with an allowed driver", MUST, {"driver_node_type_id": each.nodes[1]}),
+            ("of large machines", MAY, {"node_type_id": "i3.4xlarge"}),
+            ("from the team's pool", OPEN, {"node_type_id": None, "instance_pool_id": each.team}),
+            ("that never stops", MUST, {"autotermination_minutes": 0}),
             (
                 f"that stops after {each.idle_minutes + above} minutes",
-                False,
-                puts(autotermination_minutes=each.idle_minutes + above),
+                MAY,
+                {"autotermination_minutes": each.idle_minutes + above},
             ),
             (
                 f"that stops after {each.idle_minutes} minutes",
-                False,
-                puts(autotermination_minutes=each.idle_minutes),
+                MUST,
+                {"autotermination_minutes": each.idle_minutes},
             ),
             (
                 "that says nothing of stopping, nor asks for defaults",
-                False,
-                drops("autotermination_minutes", apply_policy_default_values=False),
+                MUST,
+                {"autotermination_minutes": None, "apply_policy_default_values": False},
             ),
-            ("with Photon", True, puts(runtime_engine="PHOTON")),
-            ("with spark_conf", True, puts(spark_conf={"spark.databricks.cluster.profile": "serverless"})),
-            ("with environment variables", True, puts(spark_env_vars={"PIP_INDEX_URL": "http://elsewhere"})),
+            ("with Photon", OPEN, {"runtime_engine": "PHOTON"}),
+            ("with spark_conf", OPEN, {"spark_conf": {"spark.databricks.cluster.profile": "serverless"}}),
+            ("with environment variables", OPEN, {"spark_env_vars": {"PIP_INDEX_URL": "http://elsewhere"}}),
         ]
     elif each.kind == "engineers":
         large = int(draw.integers(max(1, each.most_workers - 2), each.most_workers + 1))
         found += [
-            ("as an interactive cluster", True, as_type("all-purpose")),
-            ("with 2 workers", False, puts(num_workers=2)),
-            (f"with {large} workers", False, puts(num_workers=large)),
-            (f"with {each.most_workers + above} workers", False, puts(num_workers=each.most_workers + above)),
+            ("as an interactive cluster", OPEN, {"cluster_type": "all-purpose"}),
+            ("with 2 workers", MUST, {"num_workers": 2}),
+            (f"with {large} workers", MAY, {"num_workers": large}),
+            (f"with {each.most_workers + above} workers", MUST, {"num_workers": each.most_workers + above}),
             (
                 "scaling by itself",
-                True,
-                drops("num_workers", autoscale={"min_workers": 1, "max_workers": each.most_workers + above}),
+                OPEN,
+                {
+                    "num_workers": None,
+                    "autoscale": {"min_workers": 1, "max_workers": each.most_workers + above},
+                },
             ),
             (
                 "scaling by itself within the size",
-                False,
-                drops("num_workers", autoscale={"min_workers": 1, "max_workers": 2}),
+                MAY,
+                {"num_workers": None, "autoscale": {"min_workers": 1, "max_workers": 2}},
             ),
-            ("without naming the pool", False, drops("instance_pool_id")),
-            ("with the driver from the same pool", False, puts(driver_instance_pool_id=each.team)),
-            ("with the driver from the pool of big drivers", True, puts(driver_instance_pool_id=BIG_DRIVERS)),
-            ("from the pool of big drivers", False, puts(instance_pool_id=BIG_DRIVERS)),
-            ("with Photon", False, puts(runtime_engine="PHOTON")),
+            ("without naming the pool", MUST, {"instance_pool_id": None}),
+            ("with the driver from the same pool", MUST, {"driver_instance_pool_id": each.team}),
+            ("with the driver from the pool of big drivers", OPEN, {"driver_instance_pool_id": BIG_DRIVERS}),
+            ("from the pool of big drivers", MUST, {"instance_pool_id": BIG_DRIVERS}),
+            ("with Photon", MAY, {"runtime_engine": "PHOTON"}),
             (
                 f"with Photon and {each.most_workers} workers",
-                False,
-                puts(runtime_engine="PHOTON", num_workers=each.most_workers),
+                MUST,
+                {"runtime_engine": "PHOTON", "num_workers": each.most_workers},
             ),
-            ("with spark_conf", False, puts(spark_conf={"spark.sql.shuffle.partitions": "64"})),
-            ("in the mode SINGLE_USER", False, puts(data_security_mode="SINGLE_USER")),
-            ("with environment variables", True, puts(spark_env_vars={"PIP_INDEX_URL": "http://elsewhere"})),
+            ("with spark_conf", MUST, {"spark_conf": {"spark.sql.shuffle.partitions": "64"}}),
+            ("in the mode SINGLE_USER", MAY, {"data_security_mode": "SINGLE_USER"}),
+            ("with environment variables", OPEN, {"spark_env_vars": {"PIP_INDEX_URL": "http://elsewhere"}}),
         ]
     else:
         found += [
-            ("as a job cluster", False, as_type("job")),
-            ("without num_workers", False, drops("num_workers")),
-            ("that says nothing of being a single machine", False, drops("num_workers", "is_single_node")),
-            (f"with {below} workers", False, puts(num_workers=below, is_single_node=False)),
+            ("as a job cluster", MUST, {"cluster_type": "job"}),
+            ("without num_workers", MUST, {"num_workers": None}),
+            (
+                "that says nothing of being a single machine",
+                MAY,
+                {"num_workers": None, "is_single_node": None},
+            ),
+            (f"with {below} workers", MUST, {"num_workers": below, "is_single_node": False}),
             (
                 "scaling by itself",
-                True,
-                drops("num_workers", is_single_node=False, autoscale={"min_workers": 1, "max_workers": 8}),
+                OPEN,
+                {
+                    "num_workers": None,
+                    "is_single_node": False,
+                    "autoscale": {"min_workers": 1, "max_workers": 8},
+                },
             ),
-            ("on the smaller machine", False, puts(node_type_id=each.nodes[0])),
-            ("on a large machine", False, puts(node_type_id="i3.4xlarge")),
-            ("with a large driver", True, puts(driver_node_type_id="r5.4xlarge")),
-            ("with an allowed driver", False, puts(driver_node_type_id=each.nodes[1])),
-            ("from the team's pool", True, drops("node_type_id", instance_pool_id=each.team)),
-            ("that never stops", False, puts(autotermination_minutes=0)),
+            ("on the smaller machine", MAY, {"node_type_id": each.nodes[0]}),
+            ("on a large machine", MAY, {"node_type_id": "i3.4xlarge"}),
+            ("with a large driver", OPEN, {"driver_node_type_id": "r5.4xlarge"}),
+            ("with an allowed driver", MUST, {"driver_node_type_id": each.nodes[1]}),
+            ("from the team's pool", OPEN, {"node_type_id": None, "instance_pool_id": each.team}),
+            ("that never stops", MUST, {"autotermination_minutes": 0}),
             (
                 f"that stops after {each.idle_minutes + above} minutes",
-                False,
-                puts(autotermination_minutes=each.idle_minutes + above),
+                MAY,
+                {"autotermination_minutes": each.idle_minutes + above},
             ),
             (
                 "that says nothing of stopping, nor asks for defaults",
-                False,
-                drops("autotermination_minutes", apply_policy_default_values=False),
+                MUST,
+                {"autotermination_minutes": None, "apply_policy_default_values": False},
             ),
-            ("without machine learning", False, puts(spark_version=STANDARD[0])),
-            ("with a named user", False, puts(single_user_name="somebody@example.com")),
-            ("with environment variables", False, puts(spark_env_vars={"MODEL": "small"})),
-            ("with spark_conf", True, puts(spark_conf={"spark.executor.memory": "100g"})),
-            ("with Photon", True, puts(runtime_engine="PHOTON")),
+            ("without machine learning", MAY, {"spark_version": STANDARD[0]}),
+            ("with a named user", MUST, {"single_user_name": "somebody@example.com"}),
+            ("with environment variables", MAY, {"spark_env_vars": {"MODEL": "small"}}),
+            ("with spark_conf", OPEN, {"spark_conf": {"spark.executor.memory": "100g"}}),
+            ("with Photon", OPEN, {"runtime_engine": "PHOTON"}),
         ]
     return found
 

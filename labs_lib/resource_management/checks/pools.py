@@ -14,7 +14,7 @@ from labs_lib.resource_management.week import BOUNDS, RUNTIME, starts
 from labs_lib.workspace.ground.errors import WorkspaceError
 from labs_lib.workspace.trial import Trial, trial
 
-POOL = "starts"
+POOL, NODE = "starts", "m5.xlarge"
 REFUSED = 0.002  # of a fresh week's starts, that nobody could foresee
 
 
@@ -23,12 +23,12 @@ def observe_5b_2(observer: Observer) -> dict[str, Any]:
     with trial(observer.answer("pool_state")) as w:
         pools = w.ask("GET", "/api/2.0/instance-pools/list")["instance_pools"]
         pool = next((each for each in pools if each["instance_pool_name"] == POOL), None)
-        if pool is None:
+        if pool is None or pool["node_type_id"] != NODE:
             return {"pool": None}
         requests = starts(observer.lab.seed, "fresh")
         found = replay(pool, requests)
         return {
-            "pool": {"max_capacity": pool.get("max_capacity"), "node_type_id": pool["node_type_id"]},
+            "pool": {"max_capacity": pool.get("max_capacity")},
             "starts": len(requests),
             "ready": found.ready(BOUNDS.ready_seconds),
             "idle_share": found.idle_share,
@@ -52,7 +52,7 @@ def judge_5b_2(evidence: Evidence) -> Iterator[Finding]:
     """Waits and idle machines within the bounds, room for the peak and not for more."""
     observed = evidence.observed
     if observed["pool"] is None:
-        yield Finding("the pool", False, f"a pool named {POOL!r}", "there is none of that name")
+        yield Finding("the pool", False, f"a pool named {POOL!r} of {NODE}", "there is none")
         return
     ready, idle, refused = observed["ready"], observed["idle_share"], observed["refused"]
     yield Finding(

@@ -11,10 +11,22 @@ from labs_lib.checking.verdict import Finding
 from labs_lib.driving.driver import Child, Lost
 from labs_lib.errors import LabsError
 from labs_lib.resource_management.company import RUNTIME, company
-from labs_lib.resource_management.day import BEGIN, DAY, NODE, RATE, Limits, Played, limits, play, submissions
+from labs_lib.resource_management.day import (
+    BEGIN,
+    DAY,
+    NODE,
+    RATE,
+    Limits,
+    Played,
+    Run,
+    limits,
+    play,
+    submissions,
+)
 from labs_lib.resource_management.week import MINUTE
 from labs_lib.workspace import compute
 from labs_lib.workspace.ground.errors import WorkspaceError
+from labs_lib.workspace.jobs.rules import Result
 from labs_lib.workspace.trial import Trial, trial
 
 GRACE = 15 * MINUTE  # a look, and time to act
@@ -161,13 +173,13 @@ def _day(played: Played, told: tuple[Limits, ...]) -> dict[str, list[str]]:
     named = [text for _, _, text in played.told]
     cancelled = {action["run_id"]: at for at, action in played.acts if action["do"] == "cancel"}
     lost = [
-        f"run {run.run_id} of {run.job} was {'cancelled and nobody was told' if run.run_id in cancelled else (run.result or run.state).lower()}"
+        f"run {run.run_id} of {run.job} was {'cancelled and nobody was told' if run.run_id in cancelled else _ended(run)}"
         for run in played.runs
         if run.result != "SUCCESS"
         and not (run.run_id in cancelled and any(str(run.run_id) in text for text in named))
     ]
     urgent = [
-        f"a run of {run.job} {'waited ' + str(((run.began or run.asked) - run.asked) // MINUTE) + ' minutes' if run.result == 'SUCCESS' else 'was ' + (run.result or run.state).lower()}"
+        f"a run of {run.job} {'waited ' + str(((run.began or run.asked) - run.asked) // MINUTE) + ' minutes' if run.result == 'SUCCESS' else 'was ' + _ended(run)}"
         for run in played.runs
         if run.urgent and (run.result != "SUCCESS" or (run.began or run.asked) - run.asked > PATIENCE)
     ]
@@ -195,6 +207,10 @@ def _day(played: Played, told: tuple[Limits, ...]) -> dict[str, list[str]]:
         else []
     )
     return {name: each[:5] for name, each in found.items()}
+
+
+def _ended(run: Run) -> str:
+    return "skipped" if run.result == Result.SKIPPED_FOR_LIMIT else (run.result or run.state).lower()
 
 
 def _overspent(played: Played, each: Limits, reached: int | None) -> list[str]:

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("w.permissions.set(", "w.permissions.update("))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("remove=each.privileges", "add=each.privileges"))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("add=[Privilege.MANAGE]", "add=[Privilege.ALL_PRIVILEGES]"))

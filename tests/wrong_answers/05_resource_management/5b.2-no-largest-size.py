@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('"max_capacity": 135, ', ""))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace(', "preloaded_spark_versions": [RUNTIME]', ""))

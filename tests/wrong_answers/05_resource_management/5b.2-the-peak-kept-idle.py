@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('"min_idle_instances": 12', '"min_idle_instances": tried.most_used').replace("tried = replay", "replay").replace("lay(lab", "tried = replay({}, starts(lab.seed, 'history'))\nlay(lab", 1).replace("print", "str"))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("        definition = closed(rules)\n", '        definition = closed(rules, free=["num_workers"])\n        for path in ("min", "max"):\n            definition[f"autoscale.{path}_workers"] |= {"isOptional": True}\n', 1))

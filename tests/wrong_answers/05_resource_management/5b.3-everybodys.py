@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("group_name=each.team", 'group_name="users"'))

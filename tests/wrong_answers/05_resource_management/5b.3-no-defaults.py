@@ -1,0 +1,1 @@
+exec(SOLUTION.replace(", defaultValue=each.usual_minutes", ""))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('if not run["urgent"]', "if True"))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace(", queue=QueueSettings(enabled=True)", ""))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('actions += [{"do": "cancel", "run_id": run["run_id"]} for run in stop]', "stop = []"))

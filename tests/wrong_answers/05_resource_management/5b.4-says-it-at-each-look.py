@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("        if (team, what) in self.said:\n            return []\n", ""))

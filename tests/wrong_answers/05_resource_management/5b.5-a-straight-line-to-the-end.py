@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("if day.weekday() == weekday]", "]"))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('if team == "shared":', "if False:"))

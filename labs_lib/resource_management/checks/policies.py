@@ -12,6 +12,7 @@ from datasets.variation import generator
 from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
+from labs_lib.resource_management.checks.fresh import fresh
 from labs_lib.resource_management.company import NODES, Company, company
 from labs_lib.resource_management.requirements import BIG_DRIVERS, Allowance, allowances
 from labs_lib.workspace import compute
@@ -30,7 +31,7 @@ FREE = {"cluster_name", "custom_tags", "policy_id", "apply_policy_default_values
 
 def observe_5b_3(observer: Observer) -> dict[str, Any]:
     """What came of each specification, and what was filled in."""
-    seed = observer.lab.seed
+    seed, which = observer.lab.seed, fresh(observer)
     told = company(seed)
     with trial(observer.answer("policies_state")) as w:
         policies = {
@@ -49,9 +50,9 @@ def observe_5b_3(observer: Observer) -> dict[str, Any]:
         everybody = [{"group_name": "users", "permission_level": "CAN_ATTACH_TO"}]
         path = f"/api/2.0/permissions/instance-pools/{pools[BIG_DRIVERS]}"
         w.ask("PATCH", path, access_control_list=everybody)
-        tried = [_tried(w, policies, pools, each) for each in specifications(seed, told)]
+        tried = [_tried(w, policies, pools, each) for each in specifications(seed, told, which)]
         filled = {each.team: _unfilled(w, policies, pools, told, each) for each in allowances(seed)}
-        for_others = _for_others(w, policies, pools, told, seed)
+        for_others = _for_others(w, policies, pools, told, generator(seed, f"others {which}"), seed)
     return {"gone": [], "tried": tried, "filled": filled, "for_others": for_others}
 
 
@@ -127,9 +128,9 @@ def _shown(each: dict[str, Any]) -> str:
 # Specifications
 
 
-def specifications(seed: int, told: Company) -> list[dict[str, Any]]:
+def specifications(seed: int, told: Company, which: str = "fresh") -> list[dict[str, Any]]:
     """Sixty: twenty of each team, a plain one changed in one respect. All that is a known way round is among them."""
-    draw = generator(seed, "specifications")
+    draw = generator(seed, f"specifications {which}")
     found = []
     for number, each in enumerate(allowances(seed)):
         changes = _changes(each, draw)
@@ -452,11 +453,15 @@ def _unfilled(
 
 
 def _for_others(
-    w: Trial, policies: dict[str, str], pools: dict[str, str], told: Company, seed: int
+    w: Trial,
+    policies: dict[str, str],
+    pools: dict[str, str],
+    told: Company,
+    draw: np.random.Generator,
+    seed: int,
 ) -> list[str]:
     """Who has a cluster under a policy that isn't theirs, or under none."""
     found = []
-    draw = generator(seed, "others")
     for each in allowances(seed):
         spec = plain(each, draw)
         strangers = [

@@ -8,6 +8,7 @@ from typing import Any
 from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
+from labs_lib.resource_management.checks.fresh import fresh
 from labs_lib.resource_management.company import LEARNER
 from labs_lib.resource_management.replay import replay
 from labs_lib.resource_management.week import BOUNDS, RUNTIME, starts
@@ -25,7 +26,7 @@ def observe_5b_2(observer: Observer) -> dict[str, Any]:
         pool = next((each for each in pools if each["instance_pool_name"] == POOL), None)
         if pool is None or pool["node_type_id"] != NODE:
             return {"pool": None}
-        requests = starts(observer.lab.seed, "fresh")
+        requests = starts(observer.lab.seed, fresh(observer))
         found = replay(pool, requests)
         return {
             "pool": {"max_capacity": pool.get("max_capacity")},

@@ -10,6 +10,7 @@ from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.driving.driver import Child, Lost
 from labs_lib.errors import LabsError
+from labs_lib.resource_management.checks.fresh import fresh
 from labs_lib.resource_management.company import RUNTIME, company
 from labs_lib.resource_management.day import (
     BEGIN,
@@ -46,7 +47,7 @@ def observe_5b_4(observer: Observer) -> dict[str, Any]:
         with observer.child("DailyQuota") as control:
             if error := control.make({each.team: each.quota for each in told}).error:
                 return {"declared": declared, "ended": f"DailyQuota ends with {error}"}
-            played = play(state, submissions(seed, "fresh"), lambda *given: _looked(control, *given))
+            played = play(state, submissions(seed, fresh(observer)), lambda *given: _looked(control, *given))
     except (Lost, LabsError) as error:
         return {
             "declared": declared,

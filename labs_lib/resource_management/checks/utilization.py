@@ -12,6 +12,7 @@ from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.driving.driver import Lost
+from labs_lib.resource_management.checks.fresh import fresh
 from labs_lib.resource_management.company import company
 from labs_lib.resource_management.month import SHARED, Traits, month
 
@@ -32,13 +33,14 @@ DRAWN = 0.5
 
 def observe_5b_5(observer: Observer) -> dict[str, Any]:
     """What the function makes of each month, and what is right."""
-    seed = observer.lab.seed
+    seed, which = observer.lab.seed, fresh(observer)
+    months = {name: month(seed, f"{which} {name}", traits) for name, traits in MONTHS.items()}
     said: dict[str, Any] = {}
     ended = ""
     try:
         with observer.child("charge_back") as child:
-            for name, traits in MONTHS.items():
-                answer = child.call("", month(seed, f"fresh {name}", traits))
+            for name, given in months.items():
+                answer = child.call("", given)
                 said[name] = answer.value
                 ended = ended or (f"charge_back ends with {answer.error}" if answer.error else "")
     except Lost as lost:
@@ -46,7 +48,7 @@ def observe_5b_5(observer: Observer) -> dict[str, Any]:
     return {
         "said": said,
         "ended": ended,
-        "right": {name: counted(month(seed, f"fresh {name}", traits)) for name, traits in MONTHS.items()},
+        "right": {name: counted(given) for name, given in months.items()},
         "to_draw": counted(month(seed, "this")),
         "teams": list(company(seed).teams),
     }

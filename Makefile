@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The seed under which make test draws from the proofs; a random one by default, which the run prints.
-DRAW := $(if $(SEED),LABS_DRAW=$(SEED))
+# The seed under which make test draws from the proofs, one for both of its runs, which print it; a random one by default.
+SEED ?= $(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(2**31 - 1) + 1)')
+DRAW = LABS_DRAW=$(DRAWN)
+test: DRAWN := $(SEED)
 
 .PHONY: setup check test prove attacks lab doctor lint bench lock clean stop
 

@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 TRIED = [
     ("01_optimization", "1a.1-most-rows-read.py", "1a.1-from-the-rest-interface.py"),
     ("02_patterns", "2a.1-late-records-left-out.py", "2a.1-with-mergeinto.py"),
+    ("05_resource_management", "5b.1-granted-to-people.py", "5b.1-grants-on-the-schema.py"),
 ]
 SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -192,6 +193,13 @@ def code_cells(notebook: str) -> list[str]:
     return [str(cell["id"]) for cell in found if cell["cell_type"] == "code"]
 
 
+def text_of(kind: str, module: str, name: str, answer: str) -> str:
+    """An answer of known worth as a cell; SOLUTION in it is the solution's own text."""
+    cells = json.loads((HERE.parent / "solutions" / module / f"{module}.ipynb").read_text())["cells"]
+    solution = "".join(next(cell["source"] for cell in cells if cell["id"] == answer))
+    return f"SOLUTION = {solution!r}\n{(HERE / kind / module / name).read_text()}"
+
+
 @pytest.mark.parametrize(("module", "wrong", "right"), [of_module(*each) for each in TRIED])
 def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(
     module: str, wrong: str, right: str, jupyterlab: str, page: Page
@@ -205,7 +213,7 @@ def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(
     lab.wait_until_ready()
     lab.run_all_above(answer, last=cells[cells.index(answer) - 1])
 
-    lab.write(answer, (HERE / "wrong_answers" / module / wrong).read_text())
+    lab.write(answer, text_of("wrong_answers", module, wrong, answer))
     lab.run(answer)
     card = lab.run(check).locator(".labs-card")
     expect(card).to_contain_text(step.title)
@@ -218,7 +226,7 @@ def test_a_learner_gets_hints_turns_a_card_and_keeps_progress(
     expect(second).to_be_visible()
     expect(third).to_be_hidden()
 
-    lab.write(answer, (HERE / "right_answers" / module / right).read_text())
+    lab.write(answer, text_of("right_answers", module, right, answer))
     lab.run(answer)
     card = lab.run(check).locator(".labs-card")
     expect(card).to_contain_text("Solved")

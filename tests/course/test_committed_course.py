@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -13,11 +14,19 @@ import pytest
 from grader.course import paths
 from grader.course.drift import drift
 from grader.course.notebook import read
+from labs_lib import registry
 from tests.drawn import MODULES, ROOT, of_module
 
 
 def test_the_committed_notebooks_are_what_their_sources_build() -> None:
     assert drift(ROOT) == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_a_steps_heading_is_its_title_in_the_registry(module: registry.Module) -> None:
+    text = paths.source_file(ROOT, module.name).read_text(encoding="utf-8")
+    headings = re.findall(r"^# ### Step (\w+\.\d): (.+)$", text, re.MULTILINE)
+    assert headings == [(step.id, step.title) for step in registry.steps(module)]
 
 
 @pytest.mark.parametrize("name", [of_module(module.name) for module in MODULES])

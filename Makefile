@@ -65,7 +65,7 @@ lint: setup
 
 # Regenerates the lock from pyproject.toml (hash-pinned, every platform).
 lock:
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra cicd --no-emit-index-url --no-header --output-file requirements.lock pyproject.toml
 
 clean: 
 	-@test -x $(BIN)/labs && $(BIN)/labs stop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import tomllib
 from importlib.metadata import version
@@ -27,7 +28,7 @@ def locked() -> dict[str, set[Version]]:
 
 def test_every_requirement_is_locked_within_its_bounds() -> None:
     pins = locked()
-    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]:
+    for line in [*PROJECT["dependencies"], *itertools.chain(*PROJECT["optional-dependencies"].values())]:
         requirement = Requirement(line)
         versions = pins.get(canonicalize_name(requirement.name))
         assert versions, f"{requirement.name} is not in requirements.lock: run `make lock`"

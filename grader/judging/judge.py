@@ -175,7 +175,7 @@ class _Judge:
         self._number = -1
         self._stop = threading.Event()
         self._ended: Ended | LabsError | None = None
-        self._door = Door(box.inbox) if box.sandboxed else None
+        self._doors = [Door(box.inbox, engine) for engine in (False, True)] if box.sandboxed else []
         self._use = Use(0, 0.0)  # as the sandbox's watch saw it last
         (box.path / "out").mkdir()
         # A thread, because the sandbox is watched from this process for as long as it lives.
@@ -229,8 +229,9 @@ class _Judge:
                 self.end()
             time.sleep(LOOK_EVERY)
         remove_or_say(self._box.inbox / str(self._number))
-        if self._door is not None and self._door.problems:
-            raise LabsError(self._door.problems.pop())  # no verdict: a definition could not be tried
+        for door in self._doors:
+            if door.problems:
+                raise LabsError(door.problems.pop())  # no verdict: an answer could not be tried
         if self._thread.is_alive():
             return None
         if isinstance(self._ended, LabsError):
@@ -283,10 +284,12 @@ class _Judge:
 
     def _run(self) -> None:
         command = [sys.executable, *PROGRAM, str(self._box.inbox)]
-        command += [str(self._door.name)] if self._door else []
+        command += [str(door.name) for door in self._doors[:1]]
         limits = Limits(memory=MEMORY, wall=float("inf"))  # each submission has its own time
         try:
-            with self._door.serving() if self._door else contextlib.nullcontext():
+            with contextlib.ExitStack() as stack:
+                for door in self._doors:
+                    stack.enter_context(door.serving())
                 self._ended = self._box.run(command, limits, stop=self._stop, on_look=self._look)
         except LabsError as error:
             self._ended = error

@@ -2,7 +2,7 @@
 
 The judge connects to a Unix socket, and that very connection becomes the child's in a new sandbox: nobody stands between the two, and
 nothing of what they say is read here. The child sees Python, its packages and the part of `labs_lib` that learners' code
-works with; no network, no data, no seed, no checks. When the judge hangs up, or the child's limits are passed, the box is gone.
+works with; no network, no data, no seed, no checks. A second door hands out boxes with room for Spark and other programs. When the judge hangs up, or the child's limits are passed, the box is gone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 
 import labs_lib
 from grader.sandbox import cgroup, first_program, runner
-from grader.sandbox.runner import Limits
+from grader.sandbox.runner import Ended, Limits
+from grader.sandbox.workbox import workbox
 from grader.vetting.removal import temporary_folder
 from labs_lib.driving import launch
 from labs_lib.errors import LabsError
@@ -35,18 +36,23 @@ LIMITS = Limits(
     output=2**20,
     scratch=16 * 2**20,
 )
+ENGINE_LIMITS = Limits(
+    memory=4 * 2**30, disk=2 * 2**30, files=50_000, wall=900.0, output=2**20
+)  # and their other defaults
+ENGINE_HEAP = "1536m"  # of a Spark server in such a box
 WITHHELD = {"checking", "checks", "__pycache__"}  # folders of labs_lib that say what a right answer is
 
 
 class Door:
     """Where children are handed out. `problems` are sentences about boxes that could not be set up."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open a door in a folder that the judge sees; `serving` lets it be used."""
-        self.name = folder / "children"
+    def __init__(self, folder: Path, engine: bool = False) -> None:
+        """Open a door in a folder that the judge sees, for children with room for an engine or for others; `serving` lets it be used."""
+        self.name = _name(folder / "children", engine)
+        self._engine = engine
         self.problems: list[str] = []
         self._stop = threading.Event()
-        self._places = threading.Semaphore(AT_ONCE)
+        self._places = threading.Semaphore(1 if engine else AT_ONCE)
         self._threads: list[threading.Thread] = []
 
     @contextlib.contextmanager
@@ -86,18 +92,7 @@ class Door:
         watch = threading.Thread(target=self._watch, args=(connection, ended, stop), daemon=True)
         watch.start()
         try:
-            with temporary_folder(f"{cgroup.PREFIX}{os.getpid()}-") as folder:
-                box = folder / "box"
-                box.mkdir()
-                how = runner.run(
-                    launch.command(first_program.CHANNEL),
-                    box,
-                    readonly=visible(),
-                    environment={},
-                    limits=LIMITS,
-                    stop=stop,
-                    channel=connection.fileno(),
-                )
+            how = (_with_engine if self._engine else _bare)(connection.fileno(), stop)
             if how.reason == "machine":
                 self.problems.append(how.sentence)
         except (LabsError, OSError) as error:
@@ -120,12 +115,39 @@ class Door:
                 return
 
 
-def boxed_child(door: Path) -> AbstractContextManager[socket.socket]:
-    """The launch of a judge in its sandbox: a child in a box, from the door of that name."""
+def boxed_child(door: Path, engine: bool = False) -> AbstractContextManager[socket.socket]:
+    """The launch of a judge in its sandbox: a child in a box, from the door of that name or, for `engine`, from the one beside it."""
     connection = socket.socket(socket.AF_UNIX)
-    with _short(door) as name:
+    with _short(_name(door, engine)) as name:
         connection.connect(name)
     return connection
+
+
+def _name(door: Path, engine: bool) -> Path:
+    return door.with_name(f"{door.name}-with-engine") if engine else door
+
+
+def _bare(channel: int, stop: threading.Event) -> Ended:
+    """A child in an empty box, until it ends or is stopped."""
+    with temporary_folder(f"{cgroup.PREFIX}{os.getpid()}-") as folder:
+        box = folder / "box"
+        box.mkdir()
+        return runner.run(
+            launch.command(first_program.CHANNEL),
+            box,
+            readonly=visible(),
+            environment={},
+            limits=LIMITS,
+            stop=stop,
+            channel=channel,
+        )
+
+
+def _with_engine(channel: int, stop: threading.Event) -> Ended:
+    """A child in a box such as a learner's notebook has, with no data in it."""
+    command = launch.command(first_program.CHANNEL, engine=True)
+    with workbox([], [], protected=True) as box:
+        return box.run(command, ENGINE_LIMITS, {"LABS_HEAP": ENGINE_HEAP}, stop, channel=channel)
 
 
 def visible() -> list[Path]:

@@ -65,10 +65,11 @@ class Workbox:
         environment: Mapping[str, str] | None = None,
         stop: threading.Event | None = None,
         on_look: Callable[[Use], object] | None = None,
+        channel: int | None = None,
     ) -> Ended:
         """Run a command in the box, until `stop` is set at most, and return how it ended; nothing of it is alive then.
 
-        In a sandbox, `on_look` is told a few times a second what it uses.
+        In a sandbox, `on_look` is told a few times a second what it uses, and `channel` is a descriptor that the command has.
 
         Raises LabsError.
         """
@@ -84,6 +85,7 @@ class Workbox:
             at=self.at,
             stop=stop,
             on_look=on_look,
+            channel=channel,
         )
 
 

@@ -25,7 +25,7 @@ import datasets
 from labs_lib import settings
 from labs_lib.checking import digest
 from labs_lib.checking.evidence import ROW_BYTES, ROW_LIMIT, Evidence, Unusable
-from labs_lib.driving.driver import CALL, Child, Lost
+from labs_lib.driving.driver import CALL, Child, Lost, NotStarted
 from labs_lib.driving.launch import Launch, plain_child
 from labs_lib.errors import first_line
 from labs_lib.lab import Lab
@@ -75,6 +75,19 @@ class Observer:
                     f"`{name}` can't be tried: its source, run by itself, ends with {problem}. "
                     "What a definition uses has to stand in the same cell, imports too, and no more than that."
                 )
+            yield child
+
+    @contextlib.contextmanager
+    def program(self, source: str, name: str, seconds: float = CALL, engine: bool = False) -> Iterator[Child]:
+        """A new child that holds a function or class of the course's own, which works on what a learner handed in.
+
+        `engine` gives it room for Spark and other programs. Whatever a learner's code in it makes it say is a stranger's word.
+        A request that loses the child raises Lost.
+        """
+        with self.launch(engine=engine) as channel:
+            child = Child(channel, seconds)
+            if problem := child.load(source, name).error:
+                raise NotStarted(f"The program that tries an answer didn't start: {problem}")
             yield child
 
     def frame(self, name: str) -> DataFrame:

@@ -25,6 +25,7 @@ from labs_lib.errors import LabsError
 
 LOOK_EVERY = 5.0  # seconds between looks at whether a service is in use
 STATE = "server.json"
+LOOPBACK = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ def ensure(
     """The folder's service, started by `start` if it does not run. `patience` is the most seconds that a start takes.
 
     `recorded_now` is called after a start, when the state file names the service. Raises LabsError, as `start` does, if it can't be had.
+    From then on this process and those that it starts reach loopback without a proxy.
     """
+    bypass_proxies()
     if kept := running(folder, kind):
         return kept
     with locked(folder, patience):
@@ -81,6 +84,16 @@ def ensure(
         (folder / "stopped").unlink(missing_ok=True)
         recorded_now()
         return kept
+
+
+def bypass_proxies() -> None:
+    """Have loopback stand in `no_proxy`: who has HTTP_PROXY set rarely has that, and gRPC, requests and urllib then ask the proxy for it."""
+    for name in (
+        "no_proxy",
+        "NO_PROXY",
+    ):  # both are read; where both are set, which one counts differs by library
+        hosts = [host for host in os.environ.get(name, "").split(",") if host.strip()]
+        os.environ[name] = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
 
 
 def stop(folder: Path, kind: type[Kept], reason: str, patience: float) -> bool:

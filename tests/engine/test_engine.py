@@ -33,6 +33,12 @@ def test_two_processes_that_start_at_once_share_one_server(own_home: Path) -> No
     assert len(pids) == 1 and pids.pop().isdecimal()
 
 
+def test_a_proxy_of_the_network_is_not_asked_for_the_server(run_python: Run) -> None:
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    said = run_python(COUNT, no_proxy="intranet.example.com", **nowhere)
+    assert said.stdout == "7\n", said.stderr
+
+
 def test_the_server_is_private_to_its_user(run_python: Run, own_home: Path) -> None:
     assert run_python(COUNT).stdout == "7\n"
     state = own_home / "server" / "server.json"

@@ -44,3 +44,9 @@ def test_a_notebook_is_anybody_and_starts_no_spark(run_python: Run, own_home: Pa
     assert second.stdout == "['learner@example.com', 'ben@example.com']\n", second.stderr
     assert not (own_home / "server").exists()
     assert (tmp_path / "workspace" / "01_optimization" / "workspace" / "workspace.db").exists()
+
+
+def test_a_proxy_of_the_network_is_not_asked_for_what_is_on_this_machine(run_python: Run) -> None:
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    said = run_python(CODE, DATABRICKS_HOST="", DATABRICKS_TOKEN="", **nowhere)
+    assert said.stdout == SAID, said.stderr

@@ -18,7 +18,8 @@ from labs_lib.workspace import process
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-RETRIES, PATIENCE = 10, 30  # seconds: the SDK's own would try a workspace that is gone for five minutes
+# Seconds: the SDK's own would try a workspace that is gone for five minutes, and a statement may be waited for 50.
+RETRIES, PATIENCE = 10, 60
 
 _clients: dict[tuple[Path, str | None], WorkspaceClient] = {}
 

@@ -74,7 +74,7 @@ class Served:
 def client_of(address: str, token: str) -> WorkspaceClient:
     """A client that gives up soon."""
     config = Config(
-        host=address, token=token, auth_type="pat", retry_timeout_seconds=10, http_timeout_seconds=30
+        host=address, token=token, auth_type="pat", retry_timeout_seconds=10, http_timeout_seconds=60
     )
     return WorkspaceClient(config=config)
 

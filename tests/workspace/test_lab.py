@@ -17,6 +17,7 @@ print(lab.workspace.users.create(user_name="ben@example.com").user_name)
 print(lab.workspace_as("ben@example.com").current_user.me().user_name)
 print(lab.token_for("ben@example.com") == lab.workspace_as("ben@example.com").config.token)
 print(lab.workspace is lab.workspace)
+print(lab.workspace.config.http_timeout_seconds > 50)  # the longest that a statement may be waited for
 try:
     lab.workspace_as("eve@example.com")
 except Exception as error:
@@ -26,6 +27,7 @@ SAID = """\
 learner@example.com
 ben@example.com
 ben@example.com
+True
 True
 True
 LabsError There is no user or service principal 'eve@example.com'; create it first.

@@ -1,0 +1,1 @@
+"""Sales lines of a grocery retailer, from bronze to gold."""

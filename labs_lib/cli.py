@@ -201,6 +201,17 @@ def lab(
         raise typer.Exit(subprocess.run(command, env=environment).returncode)
 
 
+_PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
+def bundle(context: typer.Context) -> None:
+    """Deploy what a databricks.yml describes: validate, deploy, summary, run, destroy."""
+    from labs_lib.cicd.bundle.commands import app as commands
+
+    commands(args=context.args, prog_name="labs bundle")
+
+
 def copy_modules(source: Path, target: Path) -> list[Path]:
     """Copy each module's files that the target lacks; returns what was copied.
 

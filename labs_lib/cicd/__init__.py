@@ -3,6 +3,7 @@
 `retail/` is the template of that project, data of this package and no part of it (there is no `labs_lib.cicd.retail` to import):
 
     pyproject.toml              the package `retail`, source layout; no configuration of tests yet
+    conftest.py                 the fixture `spark`, on the lab's server or wherever Spark is; hypothesis without chance and clock
     src/retail/functions.py     clean_households, latest_lines, price_lines, add_products: from DataFrames to a DataFrame
     src/retail/pipeline.py      run(spark, source, target, day): bronze_lines, silver_lines, gold_daily in the schema `target`;
                                 `python -m retail.pipeline --source ... --target ... --day ...` as a job calls it

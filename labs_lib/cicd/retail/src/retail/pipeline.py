@@ -2,11 +2,12 @@
 
 | table | holds | key |
 |---|---|---|
-| `bronze_lines` | the lines of each loaded day as they came | none: a till may send a line twice |
+| `bronze_lines` | lines as they came, load after load: nothing is ever changed | none: a till may send a line twice |
 | `silver_lines` | lines cleaned, priced, with `department`, `brand` and the household's `life_stage` | `basket_id`, `product_id` |
 | `gold_daily` | by `transaction_date`, `department` and `life_stage`: `lines`, `paid`; without fuel, whose quantity is no number of pieces | these three |
 
-A day may be loaded any number of times: afterwards the tables hold it once, as it was last sent, and other days as they were.
+A day may be loaded any number of times: afterwards silver and gold hold each of its lines once, as it was last sent, and other days as they
+were.
 """
 
 from __future__ import annotations
@@ -25,18 +26,13 @@ def run(spark: SparkSession, source: str, target: str, day: str) -> None:
     """Load one day ("2017-03-01") from `transactions`, `products` and `households` of the schema `source` into the schema `target`."""
     load_bronze(spark, source, target, day)
     load_silver(spark, source, target, day)
-    load_gold(spark, target, day)
+    load_gold(spark, target)
 
 
 def load_bronze(spark: SparkSession, source: str, target: str, day: str) -> None:
-    """The day's lines as they came, in place of those that were loaded for it before."""
+    """The day's lines as they came, beside those that were loaded before."""
     lines = spark.table(f"{source}.transactions").where(F.col("transaction_date") == F.lit(day).cast("date"))
-    (
-        lines.write.format("delta")
-        .mode("overwrite")
-        .option("replaceWhere", f"transaction_date = DATE'{day}'")
-        .saveAsTable(f"{target}.bronze_lines")
-    )
+    lines.write.format("delta").mode("append").saveAsTable(f"{target}.bronze_lines")
 
 
 def load_silver(spark: SparkSession, source: str, target: str, day: str) -> None:
@@ -57,20 +53,13 @@ def load_silver(spark: SparkSession, source: str, target: str, day: str) -> None
     merge.whenMatched().updateAll().whenNotMatched().insertAll().merge()
 
 
-def load_gold(spark: SparkSession, target: str, day: str) -> None:
-    """The day's figures, made anew from silver."""
-    lines = spark.table(f"{target}.silver_lines").where(F.col("transaction_date") == F.lit(day).cast("date"))
-    figures = (
-        lines.where("department <> 'FUEL'")
-        .groupBy("transaction_date", "department", "life_stage")
-        .agg(F.count("*").alias("lines"), F.round(F.sum("paid"), 2).alias("paid"))
+def load_gold(spark: SparkSession, target: str) -> None:
+    """All days' figures, made anew from silver."""
+    lines = spark.table(f"{target}.silver_lines").where("department <> 'FUEL'")
+    figures = lines.groupBy("transaction_date", "department", "life_stage").agg(
+        F.count("*").alias("lines"), F.round(F.sum("paid"), 2).alias("paid")
     )
-    (
-        figures.write.format("delta")
-        .mode("overwrite")
-        .option("replaceWhere", f"transaction_date = DATE'{day}'")
-        .saveAsTable(f"{target}.gold_daily")
-    )
+    figures.write.format("delta").mode("overwrite").saveAsTable(f"{target}.gold_daily")
 
 
 def main() -> None:

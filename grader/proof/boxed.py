@@ -42,26 +42,26 @@ class Half:
 
 @dataclass(frozen=True)
 class Boxed:
-    """What the untouched and the half-right notebook got under `seed`, where the solution got everything.
+    """What the untouched, unless it was left out, and the half-right notebook got under `seed`, where the solution got everything.
 
     `problems` has a sentence for each verdict that is not what it should be: none if the module holds.
     """
 
     module: str
     seed: int
-    untouched: Graded
+    untouched: Graded | None
     half: Graded
     problems: tuple[str, ...]
 
 
-def grade_boxed(root: Path, module: Module, seed: int, patience: Patience | None = None) -> Boxed:
+def grade_boxed(root: Path, module: Module, seed: int, with_untouched: bool = True) -> Boxed:
     """Grade the notebooks of a module of the course at `root`; nothing is kept there, and nothing that was kept is believed.
 
     Raises LabsError if there is no sandbox, no half-right notebook, or a solution that fails its own checks.
     """
     with tempfile.TemporaryDirectory(prefix="labs-proof-") as name:
         lay(root, module, seed, Path(name))
-        return grade_laid(Path(name), module, seed, half_of(root, module), patience)
+        return grade_laid(Path(name), module, seed, half_of(root, module), with_untouched)
 
 
 def lay(root: Path, module: Module, seed: int, at: Path) -> None:
@@ -79,16 +79,19 @@ def lay(root: Path, module: Module, seed: int, at: Path) -> None:
 
 
 def grade_laid(
-    at: Path, module: Module, seed: int, half: Mapping[str, Half], patience: Patience | None = None
+    at: Path, module: Module, seed: int, half: Mapping[str, Half], with_untouched: bool = True
 ) -> Boxed:
     """The same for a course that `lay` made. What is made is kept there: `grader grade` at that place runs none of it again."""
-    patience = patience or Patience()
+    patience = Patience()
     untouched = read(paths.learner_file(at, module.name))
     with Judges() as judges:
         reference(at, module, seed, sandbox_is_wanted(), judges, patience)
-        nothing = grade(at, module, untouched, judges, patience)
+        nothing = grade(at, module, untouched, judges, patience) if with_untouched else None
         part = grade(at, module, half_right(at, module, half), judges, patience)
-    problems = (*_problems("untouched", nothing, {}), *_problems("half-right", part, half))
+    problems = (
+        *(_problems("untouched", nothing, {}) if nothing else ()),
+        *_problems("half-right", part, half),
+    )
     return Boxed(module.name, seed, nothing, part, problems)
 
 

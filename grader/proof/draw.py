@@ -1,6 +1,6 @@
 """A draw of the proofs, for every run of the tests: a wrong answer to each step, a right one to each exercise.
 
-One module is drawn beside them: its solution, half-right and untouched notebooks go through sandbox and judge, and its notebook through a browser.
+One module is drawn beside them: its solution and half-right notebook go through sandbox and judge, and its untouched one through a browser.
 """
 
 from __future__ import annotations

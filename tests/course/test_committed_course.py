@@ -15,6 +15,7 @@ from grader.course import paths
 from grader.course.drift import drift
 from grader.course.notebook import read
 from labs_lib import registry
+from labs_lib.checking import progress_file
 from tests.drawn import MODULES, ROOT, of_module
 
 
@@ -31,7 +32,7 @@ def test_a_steps_heading_is_its_title_in_the_registry(module: registry.Module) -
 
 @pytest.mark.parametrize("name", [of_module(module.name) for module in MODULES])
 def test_an_untouched_notebook_runs_to_its_end(name: str, tmp_path: Path) -> None:
-    """Lessons need no answer: a learner may skip a step, and "Run All" goes through, under any seed."""
+    """Lessons need no answer: a learner may skip a step, and "Run All" goes through, under any seed, and earns nothing."""
     ran = tmp_path / "ran.ipynb"
     seed = secrets.randbelow(2**31 - 1) + 1
     line = [
@@ -45,7 +46,10 @@ def test_an_untouched_notebook_runs_to_its_end(name: str, tmp_path: Path) -> Non
         "SEED",
         str(seed),
     ]
-    environment = os.environ | {"LABS_WORKSPACE": str(tmp_path / "workspace")}
+    environment = os.environ | {"LABS_WORKSPACE": str(tmp_path / "workspace"), "LABS_SCALE": "0.3"}
     done = subprocess.run(line, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"seed {seed}: {done.stderr[-3000:]}"
     assert all(cell.execution_count for cell in read(ran).cells if cell.cell_type == "code")
+    steps = list(registry.steps(registry.module(name)))
+    progress = progress_file.load(tmp_path / "workspace")
+    assert {step.id: progress[step.id]["points"] for step in steps} == {step.id: 0 for step in steps}

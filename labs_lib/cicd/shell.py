@@ -15,11 +15,12 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-TAIL = 100_000  # characters of an output that are told; a message of the child's may have 1 MiB
+OUT, ERR = 150_000, 15_000  # bytes of an output's end that are told; a message of the child's may have 1 MiB, and a byte may take six as JSON
 BODY = 600_000  # bytes of a request or an answer that the relay passes on
 # What commands see of the child's own environment. `engine` adds what Spark and the course's engine need.
 KEPT = ("PATH", "LANG")
@@ -30,11 +31,31 @@ NOT_PASSED = {"connection", "content-length", "date", "keep-alive", "server", "t
 Serve = Callable[[str, str, dict[str, str], str], dict[str, Any]]
 
 
-class Shell:
-    """Commands in folders below the current one, which is empty at first. `serve` answers what the relay is asked."""
+@dataclass(frozen=True)
+class Ran:
+    """What became of a command. `code` is None if its time was up."""
 
-    def __init__(self, serve: Serve | None = None) -> None:
-        self._top = Path.cwd()
+    code: int | None
+    out: str
+    err: str
+
+    @property
+    def well(self) -> bool:
+        """Whether it ended with the exit code 0."""
+        return self.code == 0
+
+    @property
+    def said(self) -> str:
+        """Its last line, for a sentence about it."""
+        lines = [line for line in (self.err + "\n" + self.out).splitlines() if line.strip()]
+        return lines[-1].strip()[:200] if lines else "nothing"
+
+
+class Shell:
+    """Commands in folders below `top`, which is empty at first. `serve` answers what the relay is asked."""
+
+    def __init__(self, serve: Serve | None = None, top: str = ".") -> None:
+        self._top = Path(top).resolve()
         self._home = self._top / "home"
         self._home.mkdir(exist_ok=True)
         self._address = _relay(serve) if serve else ""
@@ -55,7 +76,7 @@ class Shell:
     def read(self, path: str) -> str | None:
         """A file's text, or None if it isn't there."""
         try:
-            return self._at(path).read_text(encoding="utf-8", errors="replace")[:TAIL]
+            return self._at(path).read_text(encoding="utf-8", errors="replace")[:OUT]
         except OSError:
             return None
 
@@ -94,15 +115,15 @@ class Shell:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return {"code": code, "out": _tail(out), "err": _tail(err)}
+            return {"code": code, "out": _tail(out, OUT), "err": _tail(err, ERR)}
 
     def _at(self, folder: str) -> Path:
         return self._top / folder
 
 
-def _tail(file: Any) -> str:
+def _tail(file: Any, most: int) -> str:
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - TAIL))
+    file.seek(max(0, size - most))
     return str(file.read().decode(errors="replace"))
 
 

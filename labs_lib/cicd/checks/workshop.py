@@ -24,32 +24,13 @@ from urllib.parse import unquote, urlsplit
 from labs_lib.checking.evidence import Unusable
 from labs_lib.checking.observer import Observer
 from labs_lib.cicd import shell
+from labs_lib.cicd.shell import Ran
 from labs_lib.driving.driver import Answer, Child
 from labs_lib.workspace import app
 from labs_lib.workspace.trial import Trial
 
 PROGRAM = Path(shell.__file__).read_text(encoding="utf-8")
 LONGEST = 120.0  # seconds for a command, with all that it asks of the workspace
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What became of a command. `code` is None if its time was up."""
-
-    code: int | None
-    out: str
-    err: str
-
-    @property
-    def well(self) -> bool:
-        """Whether it ended with the exit code 0."""
-        return self.code == 0
-
-    @property
-    def said(self) -> str:
-        """Its last line, for a sentence about it."""
-        lines = [line for line in (self.err + "\n" + self.out).splitlines() if line.strip()]
-        return lines[-1].strip()[:200] if lines else "nothing"
 
 
 class Workshop:

@@ -1,0 +1,9 @@
+from retail.receipt import receipt
+
+
+def test_a_receipt_adds_up():
+    assert receipt([("milk", 1, 120), ("bread", 2, 300), ("milk", 1, 120)]) == {
+        "milk": 240,
+        "bread": 600,
+        "total": 840,
+    }

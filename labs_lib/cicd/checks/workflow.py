@@ -12,14 +12,14 @@ from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.cicd import workflows
-from labs_lib.cicd.checks.workshop import Workshop, WorkspaceRelay, opened, service_principal, token_of
+from labs_lib.cicd.checks.workshop import Workshop, WorkspaceRelay, opened
 from labs_lib.cicd.practice import FAULTS, PRACTICE, with_fault
-from labs_lib.cicd.workflows import ADDRESS, ENVIRONMENT, SECRET, Event, Run
+from labs_lib.cicd.story import code, deployed, lay
+from labs_lib.cicd.workflows import ENVIRONMENT, SECRET, Event, Run
 from labs_lib.driving.driver import Lost
 from labs_lib.errors import LabsError
 from labs_lib.workspace.trial import Trial, trial
 
-FOLDER = "/Shared/retail"
 ROOT = "retail.git"
 
 
@@ -159,16 +159,6 @@ def outside(path: str, text: str) -> Iterator[str]:
 # What happens
 
 
-def lay(w: Trial) -> str:
-    """A folder for deployments, and the token of the service principal that may write there."""
-    deployer = service_principal(w, "retail-deployer")
-    w.ask("POST", "/api/2.0/workspace/mkdirs", path=FOLDER)
-    id = w.ask("GET", "/api/2.0/workspace/get-status", path=FOLDER)["object_id"]
-    grants = [{"service_principal_name": deployer, "permission_level": "CAN_MANAGE"}]
-    w.ask("PATCH", f"/api/2.0/permissions/directories/{id}", access_control_list=grants)
-    return token_of(w, deployer)
-
-
 def project(seed: int) -> dict[str, str]:
     """The practice project as this seed has it."""
     draw = random.Random(f"3b practice {seed}")
@@ -230,17 +220,6 @@ def repository(shop: Workshop, files: Mapping[str, str]) -> dict[str, str]:
     return commits
 
 
-def deployed(w: Trial, target: str = ENVIRONMENT) -> dict[str, str]:
-    """What a target has in the workspace: {path below it: text}."""
-    folder = f"{FOLDER}/{target}"
-    there = w.ask("GET", "/api/labs/state")["files"]["objects"]
-    return {
-        each["path"][len(folder) + 1 :]: base64.b64decode(each["content"]).decode(errors="replace")
-        for each in there
-        if each["path"].startswith(f"{folder}/") and each["content"] is not None
-    }
-
-
 def _held(
     case: Case, ran: list[Run], before: dict[str, str], after: dict[str, str], wrote: int, files: Mapping[str, str]
 ) -> tuple[str, list[str], str]:
@@ -255,10 +234,9 @@ def _held(
             wrong.append(failed[0].failure)
         elif not all(run.green for run in ran):
             wrong.append(_results(ran))
-        wanted = {path: text for path, text in files.items() if path.startswith("src/")}
         if f'"{case.event.commit}"' not in after.get("release.json", ""):
             wrong.append("prod doesn't have the commit")
-        elif {path: text for path, text in after.items() if path.startswith("src/")} != wanted:
+        elif code(after) != code(files):
             wrong.append("prod has other files than the commit")
         return expected, wrong, look
     expected = "nothing is deployed"

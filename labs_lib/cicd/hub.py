@@ -93,7 +93,9 @@ class Hub:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.bare = self.folder / "retail.git"
-        subprocess.run(("git", "init", "-q", "--bare", "-b", "main", str(self.bare)), check=True, env=_environment())
+        subprocess.run(
+            ("git", "init", "-q", "--bare", "-b", "main", str(self.bare)), check=True, env=_environment()
+        )
         (self.bare / "granted").write_text("")
         (self.bare / "refused").write_text("")
         hook = self.bare / "hooks" / "pre-receive"
@@ -117,7 +119,14 @@ class Hub:
 
     def git(self, *arguments: str, given: str | None = None) -> str:
         """What git says of the bare repository. Raises LabsError."""
-        ran = subprocess.run(("git", *arguments), cwd=self.bare, input=given, capture_output=True, text=True, env=_environment())
+        ran = subprocess.run(
+            ("git", *arguments),
+            cwd=self.bare,
+            input=given,
+            capture_output=True,
+            text=True,
+            env=_environment(),
+        )
         if ran.returncode:
             raise LabsError(f"git {arguments[0]}: {ran.stderr.strip() or ran.stdout.strip()}")
         return ran.stdout.strip()
@@ -159,14 +168,18 @@ class Hub:
             added = ("git", "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
             subprocess.run(added, cwd=self.bare, check=True, env=environment)
         written = ("git", "write-tree")
-        return subprocess.run(written, cwd=self.bare, check=True, env=environment, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            written, cwd=self.bare, check=True, env=environment, capture_output=True, text=True
+        ).stdout.strip()
 
     def _commit(self, tree: str, parents: list[str], message: str, author: str) -> str:
         who = {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": f"{author}@corner.shop", "GIT_COMMITTER_NAME": author, "GIT_COMMITTER_EMAIL": f"{author}@corner.shop"}  # fmt: skip
         command = ["git", "commit-tree", self.git("rev-parse", tree), "-m", message]
         for parent in parents:
             command += ["-p", parent]
-        ran = subprocess.run(command, cwd=self.bare, check=True, env={**_environment(), **who}, capture_output=True, text=True)
+        ran = subprocess.run(
+            command, cwd=self.bare, check=True, env={**_environment(), **who}, capture_output=True, text=True
+        )
         return ran.stdout.strip()
 
     def _move(self, commit: str) -> str:
@@ -251,7 +264,9 @@ class Hub:
     def _check_runs(self, commit: str) -> dict[str, Any]:
         if not re.fullmatch(r"[0-9a-f]{40}", commit) or not self.has(commit):
             raise Refused(404, f"There is no commit {commit[:40]!r}; name it by its forty digits.")
-        pull = next((pull for pull in self.pulls if self.has(pull.head) == commit and pull.state == "open"), None)
+        pull = next(
+            (pull for pull in self.pulls if self.has(pull.head) == commit and pull.state == "open"), None
+        )
         if pull:
             first = (commit, "pull_request") not in self.runs
             self._checked(commit, pull)
@@ -269,7 +284,9 @@ class Hub:
         key = (commit, "pull_request")
         if key not in self.runs:
             head = pull.head.removeprefix("refs/heads/")
-            self.runs[key] = self.check(Event("pull_request", commit, head=head, base="main", number=pull.number))
+            self.runs[key] = self.check(
+                Event("pull_request", commit, head=head, base="main", number=pull.number)
+            )
         return self.runs[key]
 
     def _update(self, pull: Pull) -> str:
@@ -281,7 +298,9 @@ class Hub:
             tree = self.git("merge-tree", "--write-tree", head, main).splitlines()[0]
         except LabsError:
             raise Refused(422, "The branch and main change the same lines; merge them by hand.") from None
-        merged = self._commit(tree, [head, main], f"Merge main into {pull.head.removeprefix('refs/heads/')}", "hub")
+        merged = self._commit(
+            tree, [head, main], f"Merge main into {pull.head.removeprefix('refs/heads/')}", "hub"
+        )
         self.git("update-ref", pull.head, merged)
         return merged
 
@@ -290,11 +309,16 @@ class Hub:
         if pull.state != "open":
             raise Refused(405, f"The pull request {pull.number} is {pull.state}.")
         if body.get("merge_method", "merge") != "merge":
-            raise Refused(405, "This repository merges with a merge commit, so that one revert undoes all of a pull request.")
+            raise Refused(
+                405,
+                "This repository merges with a merge commit, so that one revert undoes all of a pull request.",
+            )
         if body.get("sha", head) != head:
             raise Refused(409, "The branch has moved on since that commit was looked at.")
         if not self._follows(head):
-            raise Refused(409, "The branch is behind main; update it, and let the checks run on what is to be merged.")
+            raise Refused(
+                409, "The branch is behind main; update it, and let the checks run on what is to be merged."
+            )
         runs = self.runs.get((head, "pull_request"))
         if runs is None:
             raise Refused(405, "The checks of this commit haven't run.")
@@ -320,8 +344,12 @@ def review(hub: Hub, pull: Pull) -> list[str]:
         wrong.append("a title has at least three words")
     for subject in log:
         if len(subject) > SUBJECT or subject.lower().strip(" .!") in EMPTY_WORDS:
-            wrong.append(f"a commit's first line says what it does, in at most {SUBJECT} characters: {subject[:80]!r}")
-    if any(path.startswith("src/") for path in changed) and not any(path.startswith("tests/") for path in changed):
+            wrong.append(
+                f"a commit's first line says what it does, in at most {SUBJECT} characters: {subject[:80]!r}"
+            )
+    if any(path.startswith("src/") for path in changed) and not any(
+        path.startswith("tests/") for path in changed
+    ):
         wrong.append("a change of src/ comes with one of tests/")
     if any(path.startswith(FOLDER) for path in changed):
         wrong.append("the workflow is changed by itself, and by people who may")
@@ -349,13 +377,23 @@ def _json(status: int, told: Any) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
     if status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="hub"'
-    return {"status": status, "headers": headers, "body": base64.b64encode(json.dumps(told).encode()).decode()}
+    return {
+        "status": status,
+        "headers": headers,
+        "body": base64.b64encode(json.dumps(told).encode()).decode(),
+    }
 
 
 def _environment() -> dict[str, str]:
     """git without this user's configuration."""
     path = os.environ.get("PATH", os.defpath)
-    return {"PATH": path, "HOME": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LANG": "C.UTF-8"}
+    return {
+        "PATH": path,
+        "HOME": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "LANG": "C.UTF-8",
+    }
 
 
 def _git_over_http(

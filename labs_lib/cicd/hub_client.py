@@ -64,7 +64,9 @@ class HubClient:
         """How production does: `status` is healthy or degraded, `commit` is what runs there, `reason` is for people."""
         return self._ask("GET", "/status/prod", at="")
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None, at: str = f"/repos/{REPOSITORY}") -> Any:
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, at: str = f"/repos/{REPOSITORY}"
+    ) -> Any:
         request = urllib.request.Request(
             f"{self.address}{at}{path}",
             method=method,

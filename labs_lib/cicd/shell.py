@@ -20,7 +20,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-OUT, ERR = 150_000, 15_000  # bytes of an output's end that are told; a message of the child's may have 1 MiB, and a byte may take six as JSON
+OUT, ERR = (
+    150_000,
+    15_000,
+)  # bytes of an output's end that are told; a message of the child's may have 1 MiB, and a byte may take six as JSON
 BODY = 600_000  # bytes of a request or an answer that the relay passes on
 # What commands see of the child's own environment. `engine` adds what Spark and the course's engine need.
 KEPT = ("PATH", "LANG")

@@ -59,10 +59,14 @@ class Told:
     word: Any = None
     error: str = ""
     main: tuple[str, str] = ("", "")  # before and after
-    moves: list[str] = field(default_factory=list)  # main's commits since, the oldest first, and those of merged branches left out
+    moves: list[str] = field(
+        default_factory=list
+    )  # main's commits since, the oldest first, and those of merged branches left out
     prod: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
     trees: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
-    tags: dict[str, tuple[str, str]] = field(default_factory=dict)  # new ones: {name: (kind of object, commit)}
+    tags: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # new ones: {name: (kind of object, commit)}
     pulls: list[Pull] = field(default_factory=list)  # new ones
     refused: list[str] = field(default_factory=list)
 
@@ -77,13 +81,18 @@ def tickets(name: str) -> tuple[list[Ticket], tuple[str, dict[str, str]]]:
     prices = PRACTICE["src/retail/prices.py"]
     red = {
         "src/retail/prices.py": prices.replace("pieces >= DISCOUNT_FROM", "pieces > DISCOUNT_FROM"),
-        "tests/unit/test_prices.py": PRACTICE["tests/unit/test_prices.py"] + f"\n\ndef test_{low}_pieces():\n    assert line_total({low}, 1) == {low}\n",
+        "tests/unit/test_prices.py": PRACTICE["tests/unit/test_prices.py"]
+        + f"\n\ndef test_{low}_pieces():\n    assert line_total({low}, 1) == {low}\n",
     }
     fee = draw.randint(1, 90)
-    receipt = PRACTICE["src/retail/receipt.py"].replace('"total": sum(totals.values())', f'"total": sum(totals.values()) + {fee}')
+    receipt = PRACTICE["src/retail/receipt.py"].replace(
+        '"total": sum(totals.values())', f'"total": sum(totals.values()) + {fee}'
+    )
     bad = {
         "src/retail/receipt.py": receipt,
-        "tests/integration/test_receipt.py": PRACTICE["tests/integration/test_receipt.py"].replace('"total": 840', f'"total": {840 + fee}'),
+        "tests/integration/test_receipt.py": PRACTICE["tests/integration/test_receipt.py"].replace(
+            '"total": 840', f'"total": {840 + fee}'
+        ),
     }
     kinds = [
         ("good", f"feature/{letters[0]}-{number}", f"Add {letters[0]} to the shop", made[0]),
@@ -108,7 +117,10 @@ def play(opened: Opened, files: Mapping[str, str], name: str) -> list[Told]:
 
     `opened` gives a place for commands whose address is served by the function that it is given.
     """
-    with trial({}) as w, tempfile.TemporaryDirectory(prefix="labs-hub-", ignore_cleanup_errors=True) as folder:
+    with (
+        trial({}) as w,
+        tempfile.TemporaryDirectory(prefix="labs-hub-", ignore_cleanup_errors=True) as folder,
+    ):
         stage = _Stage(w, Path(folder), name)
         with opened(stage.serve) as shop:
             return stage.played(shop, files)
@@ -149,7 +161,16 @@ class _Stage:
         pulls, refused = len(hub.pulls), len(hub.refused())
         who = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "ana"), ("EMAIL", "ana@corner.shop"))}  # fmt: skip
         command = ["python", "-c", PROGRAM, address, hub.token, json.dumps(ticket.told())]
-        ran = shop.run(command, environment={**who, "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true", "PYTHONDONTWRITEBYTECODE": "1"}, seconds=SECONDS)
+        ran = shop.run(
+            command,
+            environment={
+                **who,
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_EDITOR": "true",
+                "PYTHONDONTWRITEBYTECODE": "1",
+            },
+            seconds=SECONDS,
+        )
         try:
             told.word = json.loads(ran.out.strip().splitlines()[-1])["word"] if ran.well else None
         except (ValueError, KeyError, IndexError, TypeError):
@@ -164,24 +185,47 @@ class _Stage:
         return told
 
     def _tags(self) -> dict[str, tuple[str, str]]:
-        listed = self.hub.git("for-each-ref", "refs/tags", "--format=%(refname:short) %(objecttype)").splitlines()
-        return {tag: (kind, self.hub.has(f"refs/tags/{tag}")) for tag, kind in (line.rsplit(" ", 1) for line in listed)}
+        listed = self.hub.git(
+            "for-each-ref", "refs/tags", "--format=%(refname:short) %(objecttype)"
+        ).splitlines()
+        return {
+            tag: (kind, self.hub.has(f"refs/tags/{tag}"))
+            for tag, kind in (line.rsplit(" ", 1) for line in listed)
+        }
 
     def _check(self, event: Event) -> list[Run]:
         self._number += 1
         files = workflows_of(self.hub, event.commit)
-        changed = self.hub.git("diff-tree", "--no-commit-id", "--name-only", "-r", "-m", "--first-parent", event.commit).splitlines()
+        changed = self.hub.git(
+            "diff-tree", "--no-commit-id", "--name-only", "-r", "-m", "--first-parent", event.commit
+        ).splitlines()
         address = str(self.shop.address)
         origin = f"{address.replace('://', f'://team:{self.hub.token}@')}/git/retail.git"
-        return workflows.run(self.shop, origin, files, event, name=f"checks-{self._number}", secret=self.secret, address=address, changed=changed)
+        return workflows.run(
+            self.shop,
+            origin,
+            files,
+            event,
+            name=f"checks-{self._number}",
+            secret=self.secret,
+            address=address,
+            changed=changed,
+        )
 
     def _status(self) -> dict[str, Any]:
         """What monitoring says of production: the fee of the bad ticket makes customers complain."""
         has = deployed(self.w)
         bad = next(ticket for ticket in self.tickets if ticket.kind == "bad")
-        told = {"status": "healthy", "commit": json.loads(has.get("release.json", "{}")).get("commit", ""), "reason": ""}
+        told = {
+            "status": "healthy",
+            "commit": json.loads(has.get("release.json", "{}")).get("commit", ""),
+            "reason": "",
+        }
         if has.get("src/retail/receipt.py") == bad.files["src/retail/receipt.py"]:
-            told |= {"status": "degraded", "reason": "totals don't equal the sums of their lines at the tills"}
+            told |= {
+                "status": "degraded",
+                "reason": "totals don't equal the sums of their lines at the tills",
+            }
         return told
 
     def _meanwhile(self, hub: Hub, pull: Pull) -> None:

@@ -364,7 +364,10 @@ def _act(
         for action, command in STAND_INS.items()
     }
     # A .secrets file keeps the secret out of the list of processes.
-    given = {"event.json": json.dumps(event.payload()), "secrets": f"{SECRET}={secret}\n{ADDRESS}={address}\n"}
+    given = {
+        "event.json": json.dumps(event.payload()),
+        "secrets": f"{SECRET}={secret}\n{ADDRESS}={address}\n",
+    }
     shop.lay(folder, {**stand_ins, **given, "home/.keep": ""})
     checkout = f"git checkout -q -B {event.branch}" if event.branch else "git checkout -q --detach"
     script = f'git clone -q "$1" clone && cd clone && {checkout} "$2" && git remote set-url origin https://github.com/{REPOSITORY}.git'

@@ -13,6 +13,7 @@ from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.cicd import workflows
 from labs_lib.cicd.checks.workshop import Workshop, WorkspaceRelay, opened
+from labs_lib.cicd.checks.fresh import fresh
 from labs_lib.cicd.practice import FAULTS, PRACTICE, with_fault
 from labs_lib.cicd.story import code, deployed, lay
 from labs_lib.cicd.workflows import ENVIRONMENT, SECRET, Event, Run
@@ -56,7 +57,9 @@ def observe_3b_1(observer: Observer) -> dict[str, Any]:
             with opened(observer, relay) as shop:
                 shop.lay("lint", files)
                 lint = workflows.linted(shop, "lint", files)
-                tried = {} if declared["strange"] else played(shop, relay, w, deployer, files, observer.lab.seed)
+                tried = (
+                    {} if declared["strange"] else played(shop, relay, w, deployer, files, fresh(observer))
+                )
     except LabsError as error:
         return {"read": [str(error)]}
     except Lost as lost:
@@ -80,7 +83,9 @@ def judge_3b_1(evidence: Evidence) -> Iterator[Finding]:
     ):  # fmt: skip
         yield _finding(name, observed[key], expected, look)
     if "events" not in observed:
-        yield Finding("the runs", False, "the workflow run on eight events", "it can't be run here", "See above.", 8)
+        yield Finding(
+            "the runs", False, "the workflow run on eight events", "it can't be run here", "See above.", 8
+        )
         return
     for name, expected, wrong, look in observed["events"]:
         yield _finding(name, wrong, expected, look)
@@ -138,7 +143,9 @@ def concurrency(files: Mapping[str, str]) -> list[str]:
             elif all("run_id" in group or "run_number" in group or "sha" in group for group in groups):
                 found.append(f"{path}: each push has a group of its own ({groups[0]})")
             elif any(isinstance(each, dict) and each.get("cancel-in-progress") is True for each in rules):
-                found.append(f"{path}: a push would cut off the job {name} of the one before in the middle of its deployment")
+                found.append(
+                    f"{path}: a push would cut off the job {name} of the one before in the middle of its deployment"
+                )
     return found
 
 
@@ -159,17 +166,20 @@ def outside(path: str, text: str) -> Iterator[str]:
 # What happens
 
 
-def project(seed: int) -> dict[str, str]:
-    """The practice project as this seed has it."""
-    draw = random.Random(f"3b practice {seed}")
+def project(name: str) -> dict[str, str]:
+    """The practice project as a draw has it."""
+    draw = random.Random(f"3b practice {name}")
     prices = PRACTICE["src/retail/prices.py"]
     prices = prices.replace("DISCOUNT_FROM = 10", f"DISCOUNT_FROM = {draw.randint(6, 30)}")
-    return {**PRACTICE, "src/retail/prices.py": prices.replace("DISCOUNT = 5", f"DISCOUNT = {draw.randint(2, 20)}")}
+    return {
+        **PRACTICE,
+        "src/retail/prices.py": prices.replace("DISCOUNT = 5", f"DISCOUNT = {draw.randint(2, 20)}"),
+    }
 
 
-def cases(commits: Mapping[str, str], seed: int) -> list[Case]:
-    """What happens in the repository, under names that the seed draws."""
-    draw = random.Random(f"3b events {seed}")
+def cases(commits: Mapping[str, str], name: str) -> list[Case]:
+    """What happens in the repository, under names of a draw."""
+    draw = random.Random(f"3b events {name}")
     good, red = commits[""], draw.choice(["a red unit test", "a red integration test"])
     branch = f"main-{draw.choice(['prices', 'receipts', 'discounts'])}-{draw.randint(2, 99)}"
     tag = f"v{draw.randint(1, 5)}.{draw.randint(0, 9)}.{draw.randint(0, 9)}"
@@ -182,20 +192,39 @@ def cases(commits: Mapping[str, str], seed: int) -> list[Case]:
         Case("a tag", Event("push", good, f"refs/tags/{tag}")),
         Case("a start by hand on another branch", Event("workflow_dispatch", good, f"refs/heads/{branch}")),
         Case(f"main with {red}", Event("push", commits[red], "refs/heads/main"), red, green=False),
-        Case("main with a lint error", Event("push", commits["a lint error"], "refs/heads/main"), "a lint error", green=False),
-        Case(f"a pull request with {red}", Event("pull_request", commits[red], head=branch, base="main", number=number + 1), red, green=False),
+        Case(
+            "main with a lint error",
+            Event("push", commits["a lint error"], "refs/heads/main"),
+            "a lint error",
+            green=False,
+        ),
+        Case(
+            f"a pull request with {red}",
+            Event("pull_request", commits[red], head=branch, base="main", number=number + 1),
+            red,
+            green=False,
+        ),
     ]
 
 
-def played(shop: Workshop, relay: WorkspaceRelay, w: Trial, secret: str, files: Mapping[str, str], seed: int) -> dict[str, Any]:
+def played(
+    shop: Workshop, relay: WorkspaceRelay, w: Trial, secret: str, files: Mapping[str, str], name: str
+) -> dict[str, Any]:
     """What became of each event: its title, what is expected, what is wrong, where to look."""
-    commits = repository(shop, {**project(seed), **files})
+    commits = repository(shop, {**project(name), **files})
     events, logs = [], ""
-    for number, case in enumerate(cases(commits, seed)):
+    for number, case in enumerate(cases(commits, name)):
         before, asked = deployed(w), len(relay.asked)
         ran = workflows.run(shop, f"../../{ROOT}", files, case.event, name=f"runs/{number}", secret=secret, address=shop.address, changed=["src/retail/prices.py"])  # fmt: skip
         wrote = [each for each in relay.asked[asked:] if each.method != "GET" and each.status < 400]
-        expected, wrong, look = _held(case, ran, before, deployed(w), len(wrote), with_fault(project(seed), case.fault) if case.fault else project(seed))
+        expected, wrong, look = _held(
+            case,
+            ran,
+            before,
+            deployed(w),
+            len(wrote),
+            with_fault(project(name), case.fault) if case.fault else project(name),
+        )
         events.append((case.title, expected, wrong, look))
         logs += "\n".join(run.log for run in ran)
     return {"events": events, "leaks": leaks(logs, secret)}
@@ -221,13 +250,18 @@ def repository(shop: Workshop, files: Mapping[str, str]) -> dict[str, str]:
 
 
 def _held(
-    case: Case, ran: list[Run], before: dict[str, str], after: dict[str, str], wrote: int, files: Mapping[str, str]
+    case: Case,
+    ran: list[Run],
+    before: dict[str, str],
+    after: dict[str, str],
+    wrote: int,
+    files: Mapping[str, str],
 ) -> tuple[str, list[str], str]:
     wrong = []
     failed = [run for run in ran if run.failure]
     if case.deploys:
         expected = "every job green, and the commit is in prod"
-        look = "Read the run of `try_workflows(project, \"push to main\")`."
+        look = 'Read the run of `try_workflows(project, "push to main")`.'
         if not ran:
             wrong.append("no workflow starts")
         elif failed:
@@ -260,7 +294,7 @@ def _held(
 
 
 def _results(ran: list[Run]) -> str:
-    found = [f"{name} {'/'.join(results)}" for run in ran for name, results in sorted(run.results.items())]
+    found = [f"{job} {'/'.join(results)}" for run in ran for job, results in sorted(run.results.items())]
     return ", ".join(found) or "no job has a result"
 
 
@@ -276,4 +310,6 @@ def leaks(log: str, secret: str) -> list[str]:
         "without its beginning": secret[6:],
         "without its end": secret[:-6],
     }
-    return [f"the token stands in the log {how}" for how, form in forms.items() if form in plain or form in log]
+    return [
+        f"the token stands in the log {how}" for how, form in forms.items() if form in plain or form in log
+    ]

@@ -212,6 +212,15 @@ def bundle(context: typer.Context) -> None:
     commands(args=context.args, prog_name="labs bundle")
 
 
+@app.command(context_settings=_PASSED_ON, add_help_option=False)
+def terraform(context: typer.Context) -> None:
+    """Terraform, or OpenTofu, with the course's provider for the workspace."""
+    with _sentences():
+        from labs_lib.cicd.terraform import command
+
+        raise typer.Exit(command.run(context.args))
+
+
 def copy_modules(source: Path, target: Path) -> list[Path]:
     """Copy each module's files that the target lacks; returns what was copied.
 

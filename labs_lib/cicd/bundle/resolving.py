@@ -212,7 +212,11 @@ def chosen(bundle: Bundle, target: str | None = None) -> str:
 
 
 def resolve(
-    bundle: Bundle, target: str, user: str, given: Mapping[str, str] | None = None, commit: str | None = None
+    bundle: Bundle,
+    target: str | None,
+    user: str,
+    given: Mapping[str, str] | None = None,
+    commit: str | None = None,
 ) -> Resolved:
     """What the bundle comes to for a target, deployed by that user. `given` are values of variables from outside.
 

@@ -12,8 +12,8 @@ from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.checking.verdict import Finding
 from labs_lib.cicd import workflows
-from labs_lib.cicd.checks.workshop import Workshop, WorkspaceRelay, opened
 from labs_lib.cicd.checks.fresh import fresh
+from labs_lib.cicd.checks.workshop import Workshop, WorkspaceRelay, opened
 from labs_lib.cicd.practice import FAULTS, PRACTICE, with_fault
 from labs_lib.cicd.story import code, deployed, lay
 from labs_lib.cicd.workflows import ENVIRONMENT, SECRET, Event, Run

@@ -19,5 +19,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "project": ["TEMPLATE", "lay_project"],
+        "tries": ["lay_deployment", "lint_workflows", "rehearse_delivery", "try_workflows"],
     },
 )

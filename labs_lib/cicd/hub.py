@@ -36,7 +36,7 @@ while read old new ref; do
     case "$ref" in
     refs/heads/main)
         if ! git merge-base --is-ancestor "$old" "$new"; then
-            why="main was never rewritten and won't be: $new doesn't follow $old"
+            why="main is never rewritten: what is pushed doesn't follow what is there"
         elif ! grep -qx "$new" granted; then
             why="main moves only by the merge of a pull request whose checks are green and which was approved"
         else

@@ -14,15 +14,12 @@ from labs_lib.checking.verdict import Finding
 from labs_lib.cicd import workflows
 from labs_lib.cicd.checks.fresh import fresh
 from labs_lib.cicd.checks.workshop import Workshop, WorkspaceRelay, opened
-from labs_lib.cicd.practice import FAULTS, PRACTICE, with_fault
+from labs_lib.cicd.practice import PRACTICE, ROOT, repository, with_fault
 from labs_lib.cicd.story import code, deployed, lay
 from labs_lib.cicd.workflows import ENVIRONMENT, SECRET, Event, Run
 from labs_lib.driving.driver import Lost
 from labs_lib.errors import LabsError
 from labs_lib.workspace.trial import Trial, trial
-
-ROOT = "retail.git"
-
 
 @dataclass(frozen=True)
 class Case:
@@ -228,25 +225,6 @@ def played(
         events.append((case.title, expected, wrong, look))
         logs += "\n".join(run.log for run in ran)
     return {"events": events, "leaks": leaks(logs, secret)}
-
-
-def repository(shop: Workshop, files: Mapping[str, str]) -> dict[str, str]:
-    """A bare repository with the project in it, well and with each fault: commits by fault."""
-    commits = {}
-    who = {"GIT_AUTHOR_NAME": "ana", "GIT_AUTHOR_EMAIL": "ana@corner.shop", "GIT_COMMITTER_NAME": "ana", "GIT_COMMITTER_EMAIL": "ana@corner.shop"}  # fmt: skip
-    shop.run(["git", "init", "-q", "--bare", "-b", "main", ROOT])
-    shop.run(["git", "init", "-q", "-b", "main", "laid"])
-    for fault in ("", *FAULTS):
-        shop.lay("laid", with_fault(dict(files), fault) if fault else files)
-        name = fault.replace(" ", "-") or "main"
-        script = f'git checkout -q -B {name} && git add -A && git commit -qm "$1" && git push -q ../{ROOT} {name} && git rev-parse HEAD'
-        ran = shop.run(["sh", "-ec", script, "commit", fault or "The project"], "laid", who)
-        if not ran.well:
-            raise LabsError(f"the repository can't be made: {ran.said}")
-        commits[fault] = ran.out.strip()
-        if fault:
-            shop.run(["git", "checkout", "-q", "main"], "laid")
-    return commits
 
 
 def _held(

@@ -21,6 +21,7 @@ from labs_lib.driving.driver import Lost
 from labs_lib.errors import LabsError
 from labs_lib.workspace.trial import Trial, trial
 
+
 @dataclass(frozen=True)
 class Case:
     """Something that happens, and what has to come of it. `green` is None where nothing is asked of the run."""

@@ -19,6 +19,7 @@ from labs_lib.cicd.practice import PRACTICE
 from labs_lib.cicd.relay import WorkspaceRelay, service_principal, token_of
 from labs_lib.cicd.shell import Serve
 from labs_lib.cicd.workflows import Event, Run, Shop
+from labs_lib.errors import LabsError
 from labs_lib.workspace.trial import Trial, trial
 
 SHARED = "/Shared/retail"
@@ -137,6 +138,7 @@ class _Stage:
         self.shop: Any = None
         self._number = 0
         self._quicker = False
+        self._late = ""  # what is said of a run that didn't end
 
     def serve(self, method: str, path: str, headers: dict[str, str], body: str) -> dict[str, Any]:
         """A request for the hub or for the workspace."""
@@ -153,7 +155,12 @@ class _Stage:
         address = str(getattr(shop, "address", ""))
         remote = f"{address.replace('://', f'://team:{self.hub.token}@')}/git/retail.git"
         shop.run(["git", "clone", "-q", remote, "clone"])
-        return [self._one(shop, ticket, address) for ticket in self.tickets]
+        found = []
+        for ticket in self.tickets:
+            found.append(self._one(shop, ticket, address))
+            if self._late:
+                raise LabsError(self._late)
+        return found
 
     def _one(self, shop: Shop, ticket: Ticket, address: str) -> Told:
         hub, told = self.hub, Told(ticket)
@@ -171,11 +178,13 @@ class _Stage:
             },
             seconds=SECONDS,
         )
+        if ran.code is None:
+            raise LabsError(f"`deliver` took longer than {SECONDS} s for {ticket.title!r}.")
         try:
             told.word = json.loads(ran.out.strip().splitlines()[-1])["word"] if ran.well else None
         except (ValueError, KeyError, IndexError, TypeError):
             told.word = None
-        told.error = "" if ran.well else "its time was up" if ran.code is None else ran.said
+        told.error = "" if ran.well else ran.said
         now = hub.has(MAIN)
         told.main, told.prod = (main, now), (prod, deployed(self.w))
         told.moves = hub.git("log", "--first-parent", "--reverse", "--format=%H", f"{main}..{now}").split()
@@ -201,16 +210,20 @@ class _Stage:
         ).splitlines()
         address = str(self.shop.address)
         origin = f"{address.replace('://', f'://team:{self.hub.token}@')}/git/retail.git"
-        return workflows.run(
-            self.shop,
-            origin,
-            files,
-            event,
-            name=f"checks-{self._number}",
-            secret=self.secret,
-            address=address,
-            changed=changed,
-        )
+        try:
+            return workflows.run(
+                self.shop,
+                origin,
+                files,
+                event,
+                name=f"checks-{self._number}",
+                secret=self.secret,
+                address=address,
+                changed=changed,
+            )
+        except LabsError as error:
+            self._late = str(error)
+            raise
 
     def _status(self) -> dict[str, Any]:
         """What monitoring says of production: the fee of the bad ticket makes customers complain."""

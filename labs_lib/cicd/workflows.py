@@ -326,6 +326,8 @@ def run(
 ) -> list[Run]:
     """Have act run each of a commit's workflows that the event starts, in a fresh clone of `origin` and with an empty home.
 
+    Raises LabsError for one that takes too long.
+
     `files` are the workflows of that commit, `name` is a folder that isn't there yet, `secret` and `address` are what jobs get as DATABRICKS_TOKEN and DATABRICKS_HOST.
     """
     found = []
@@ -389,6 +391,10 @@ def _act(
         {"PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1", "GIT_PAGER": "cat"},
         SECONDS,
     )
+    if ran.code is None:
+        raise LabsError(
+            f"{path} took longer than {SECONDS} s after {event.name} of {event.ref or event.head}."
+        )
     results, log, failure = _told(ran)
     return Run(path, results, log, failure, jobs)
 
@@ -407,9 +413,7 @@ def _told(ran: Ran) -> tuple[dict[str, list[str]], str, str]:
         if isinstance(result := message.get("jobResult"), str):
             results.setdefault(str(message.get("jobID")), []).append(result)
     failure = ""
-    if ran.code is None:
-        failure = f"it took longer than {SECONDS} s"
-    elif ran.code and not results:
+    if ran.code and not results:
         failure = f"act didn't run it: {ran.said}"
     elif ran.code and all(result == "success" for each in results.values() for result in each):
         failure = ran.said

@@ -97,6 +97,8 @@ def _bad(told: Told) -> Iterator[str]:
 def _main(told: Told) -> Iterator[str]:
     if told.refused:
         yield f"at {told.ticket.title!r} the gate refused a push: {told.refused[0]}"
+    elif told.ticket.kind == "good" and not told.moves:
+        yield "it stood still"
 
 
 def _releases(told: Told) -> Iterator[str]:
@@ -117,7 +119,7 @@ def _releases(told: Told) -> Iterator[str]:
 def _words(told: Told) -> Iterator[str]:
     wanted = WORDS[told.ticket.kind]
     if told.word != wanted:
-        yield f"of {told.ticket.title!r} it {'says ' + repr(told.word)[:40] if not told.error else _ending(told)} where it should say {wanted!r}"
+        yield f"{_ending(told)} of {told.ticket.title!r}, which is to be {wanted}"
 
 
 def _ending(told: Told) -> str:

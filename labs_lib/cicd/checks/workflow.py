@@ -21,6 +21,8 @@ from labs_lib.driving.driver import Lost
 from labs_lib.errors import LabsError
 from labs_lib.workspace.trial import Trial, trial
 
+NOWHERE = "no job deploys"
+
 
 @dataclass(frozen=True)
 class Case:
@@ -46,7 +48,8 @@ def observe_3b_1(observer: Observer) -> dict[str, Any]:
             "permissions": [each for path, text in files.items() for each in permissions(path, text)],
             "pinned": [each for path, text in files.items() for each in unpinned(path, text)],
             "concurrency": concurrency(files),
-            "environment": [each for path, text in files.items() for each in outside(path, text)],
+            "environment": [each for path, text in files.items() for each in outside(path, text)]
+            or [NOWHERE] * all(SECRET not in text for text in files.values()),
             "strange": [each for path, text in files.items() for each in workflows.strange(path, text)],
         }
         with trial({}) as w:
@@ -128,7 +131,9 @@ def unpinned(path: str, text: str) -> Iterator[str]:
 
 def concurrency(files: Mapping[str, str]) -> list[str]:
     """What is wrong with the group of the jobs that deploy."""
-    found = []
+    found: list[str] = []
+    if not any(SECRET in text for text in files.values()):
+        return [NOWHERE]
     for path, text in files.items():
         workflow = workflows.read(text)
         for name, job in workflows.jobs_of(workflow).items():
@@ -225,7 +230,10 @@ def played(
         )
         events.append((case.title, expected, wrong, look))
         logs += "\n".join(run.log for run in ran)
-    return {"events": events, "leaks": leaks(logs, secret)}
+    deploys = deployed(w) != {}
+    if not deploys:  # what never deploys holds nothing back
+        events = [(title, expected, wrong or [NOWHERE], look) for title, expected, wrong, look in events]
+    return {"events": events, "leaks": leaks(logs, secret) if deploys else [NOWHERE]}
 
 
 def _held(

@@ -18,7 +18,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "project": ["TEMPLATE", "lay_project"],
+        "legacy": ["lay_legacy"],
+        "lesson": ["killed", "price_tag"],
+        "project": ["TEMPLATE", "lay_project", "project_folder", "write"],
         "tries": ["lay_deployment", "lint_workflows", "rehearse_delivery", "try_workflows"],
     },
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets.variation import generator
-from labs_lib.cicd.project import FOLDER
+from labs_lib.cicd.project import project_folder, write
 
 SOURCE, TEST = "src/retail/legacy.py", "tests/legacy/test_points.py"
 HEAD = '''"""Loyalty points, as they have been counted since 2009."""
@@ -98,10 +98,8 @@ def test_loyalty_points():
 """
 
 
-def lay_legacy(seed: int, folder: Path | str = FOLDER) -> Path:
+def lay_legacy(seed: int) -> Path:
     """Lay the legacy function and its test into the project, in place of what is there, and return the path of the function."""
-    for path, text in ((SOURCE, source_of(seed)), (TEST, test_of(seed))):
-        target = Path(folder) / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    return Path(folder) / SOURCE
+    folder = project_folder()
+    write(folder / TEST, test_of(seed))
+    return write(folder / SOURCE, source_of(seed))

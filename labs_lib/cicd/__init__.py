@@ -18,9 +18,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "command_line": ["command_line"],
+        "environments": ["lay_environments"],
         "legacy": ["lay_legacy"],
         "lesson": ["killed", "price_tag"],
         "project": ["TEMPLATE", "lay_project", "project_folder", "write"],
+        "releases": ["lay_releases"],
+        "teams": ["lay_teams"],
         "tries": ["lay_deployment", "lint_workflows", "rehearse_delivery", "try_workflows"],
     },
 )

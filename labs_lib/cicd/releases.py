@@ -6,8 +6,9 @@ from pathlib import Path
 
 from labs_lib.cicd.environments import PROGRAMS
 from labs_lib.cicd.practice import PRACTICE
+from labs_lib.cicd.project import project_folder
 
-FOLDER = Path("corner-shop")  # below the notebook's current folder
+NAME = "corner-shop"
 _MAIN = """\
 bundle:
   name: corner-shop
@@ -81,8 +82,9 @@ RELEASED: dict[str, str] = {
 }
 
 
-def lay_releases(folder: Path | str = FOLDER) -> Path:
-    """Write the project into a folder, as it was at first, and return the folder's path. What else is there stays."""
+def lay_releases(folder: Path | str | None = None) -> Path:
+    """Write the project into a folder (`corner-shop/` beside the learner's own project), as it was at first, and return its path. What else is there stays."""
+    folder = project_folder().parent / NAME if folder is None else folder
     for path, text in RELEASED.items():
         target = Path(folder) / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -225,7 +225,7 @@ def linted(shop: Shop, folder: str, files: Mapping[str, str]) -> list[str]:
         path = place["symbolic"]["key"].get("Local", {}).get("verbatim_path", paths[0])
         said = f"{each['desc']}, {place['symbolic']['annotation']}"
         found.append(f"{path}, line {where}: {said} (zizmor, {each['ident']})")
-    return sorted(found, key=lambda said: [int(n) for n in re.findall(r"line (\d+)", said)][:1])
+    return sorted(found, key=lambda said: ([int(n) for n in re.findall(r"line (\d+)", said)][:1], said))
 
 
 def by_schema(path: str, text: str) -> list[str]:

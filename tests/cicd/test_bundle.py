@@ -376,7 +376,14 @@ def test_permissions_go_with_a_job(direct: Any) -> None:
 
 
 def test_what_is_hidden_or_made_by_programs_is_not_deployed(tmp_path: Path) -> None:
-    for path in ("databricks.yml", ".git/config", "src/load.py", "src/__pycache__/load.pyc", ".env"):
+    for path in (
+        "databricks.yml",
+        ".git/config",
+        "src/load.py",
+        "src/__pycache__/load.pyc",
+        ".env",
+        "infra/terraform.tfstate",
+    ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("bundle: {name: x}")
     assert set(deploying.own_files(tmp_path)) == {"databricks.yml", "src/load.py"}

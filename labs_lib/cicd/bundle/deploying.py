@@ -22,6 +22,11 @@ from labs_lib.cicd.rest import Refused, Workspace
 
 MOST_FILES, MOST_FILE_BYTES = 500, 400_000
 LEFT_OUT = {"__pycache__", "node_modules", "target", "dist", "build", "spark-warehouse", "metastore_db"}
+SECRET = (
+    ".tfstate",
+    ".tfstate.backup",
+    ".tfvars",
+)  # what Terraform keeps beside its files, with secrets in clear
 STATE = "deployment.json"
 PAUSE = 0.2  # seconds between two looks at a run
 _LATER = re.compile(r"\$\{resources\.(\w+)\.([\w-]+)\.id\}")
@@ -48,12 +53,13 @@ class State:
 
 
 def own_files(folder: Path) -> dict[str, bytes]:
-    """The bundle's files by path: all but hidden ones and what programs leave behind. Raises BundleError if they are too many or too large."""
+    """The bundle's files by path: all but hidden ones, what programs leave behind and Terraform's states. Raises BundleError if they are too many or too large."""
     found: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if (
             any(part.startswith(".") or part in LEFT_OUT for part in parts)
+            or path.name.endswith(SECRET)
             or path.is_symlink()
             or not path.is_file()
         ):

@@ -178,7 +178,7 @@ def _told(target: str, job: dict[str, Any], values: dict[str, Any]) -> Iterator[
     if mails != wanted:
         yield (
             "told",
-            f"{target}: a failure is told to {', '.join(mails) or 'nobody'}, where {', '.join(wanted) or 'nobody'} was asked for",
+            f"{target}: a failure is told to {', '.join(map(repr, mails)) or 'nobody'}, where {', '.join(wanted) or 'nobody'} was asked for",
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -61,18 +63,47 @@ def test_only_the_job_smoke_fails_and_only_where_the_release_says_so(w: Trial) -
     assert runs.ended[0] == "[dev learner] corner-shop smoke"
 
 
-def test_the_bundle_of_a_bad_release_is_valid_for_dev_and_not_for_prod() -> None:
-    told = {each.name: each for each in releases(RELEASED, "x", 5)}
+def test_a_smoke_run_counts_only_before_prod_is_touched(w: Trial) -> None:
+    laid(w, RELEASED, "dev")
+    resolved = resolving.resolve(resolving.load(RELEASED), "dev", LEARNER)
+    runs = Runs(w)
+    runs.prod = has(w, "prod")
+    job = deploying.state_of(Direct(w, LEARNER), resolved).resources["jobs.smoke"]
+    for touched in (False, True):
+        if touched:
+            laid(w, RELEASED, "prod")
+        w.ask("POST", "/api/2.2/jobs/run-now", job_id=int(job))
+        for _ in range(4):
+            runs.go_on(w)
+        assert runs.early is not touched
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_bundle_of_a_bad_release_is_valid_for_dev_and_not_for_prod(seed: int) -> None:
+    told = {each.name: each for each in releases(RELEASED, "x", seed)}
     assert list(told) == ["red", "invalid", "smoke", "good", "again"]
     for name, each in told.items():
         bundle = resolving.load(each.files)
         resolving.resolve(bundle, "dev", LEARNER)
         if name == "invalid":
-            with pytest.raises(resolving.BundleError, match="most_workers"):
+            with pytest.raises(resolving.BundleError):
                 resolving.resolve(bundle, "prod", LEARNER)
         else:
             resolving.resolve(bundle, "prod", LEARNER)
     assert told["again"].files == told["good"].files
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_tests_of_a_red_release_fail_and_those_of_the_others_pass(seed: int, tmp_path: Any) -> None:
+    for each in releases(RELEASED, "x", seed):
+        if each.name in ("red", "good"):
+            for path, text in each.files.items():
+                (tmp_path / each.name / path).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / each.name / path).write_text(text)
+            code = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q"], cwd=tmp_path / each.name, capture_output=True
+            ).returncode
+            assert code == (1 if each.name == "red" else 0), (each.name, code)
 
 
 def test_each_thing_that_a_release_left_wrong_has_a_sentence() -> None:

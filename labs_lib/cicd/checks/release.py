@@ -111,15 +111,16 @@ def _said(key: str, wanted: Any, got: Mapping[str, Any]) -> str:
 
 
 def changed(files: Mapping[str, str], name: str, seed: int) -> Files:
-    """The project with another price and another number of workers, and tests that agree."""
+    """The project with another discount and another number of workers, and a test more."""
     random = generator(seed, name)
-    discount, workers = int(random.integers(6, 40)), int(random.integers(5, 30))
+    discount, workers, word = int(random.integers(6, 40)), int(random.integers(5, 30)), random.bytes(3).hex()
     return {
         **files,
         "src/retail/prices.py": files["src/retail/prices.py"].replace(
             "DISCOUNT = 5 ", f"DISCOUNT = {discount} "
         ),
         "databricks.yml": files["databricks.yml"].replace("workers: 4", f"workers: {workers}"),
+        f"tests/unit/test_{word}.py": f"from retail.prices import line_total\n\n\ndef test_{word}():\n    assert line_total(1, {workers}) == {workers}\n",
     }
 
 
@@ -128,16 +129,34 @@ def releases(first: Files, which: str, seed: int) -> Iterator[Release]:
     red, invalid, smoke, good = (
         changed(RELEASED, f"{name} {which}", seed) for name in ("red", "invalid", "smoke", "good")
     )
-    red["tests/unit/test_more.py"] = (
-        "from retail.prices import line_total\n\n\ndef test_free():\n    assert line_total(1, 0) == 1\n"
-    )
-    own = invalid["databricks.yml"].rpartition("workers: ")  # of prod, and of no other target
-    invalid["databricks.yml"] = f"{own[0]}workers: ${{var.most_workers}}\n{own[2].partition(chr(10))[2]}"
-    yield Release("red", red)
-    yield Release("invalid", invalid)
+    yield Release("red", _reddened(red, generator(seed, f"how red {which}")))
+    yield Release("invalid", _invalid(invalid, generator(seed, f"how invalid {which}")))
     yield Release("smoke", smoke, smoke=False)
     yield Release("good", good)
     yield Release("again", good)
+
+
+def _reddened(files: Files, random: Any) -> Files:
+    """The project with a test that doesn't hold: for the test's own sake, or for the code's."""
+    if random.integers(2):
+        return {
+            **files,
+            "src/retail/prices.py": files["src/retail/prices.py"].replace(
+                "total = pieces * cents", "total = pieces * cents + 1"
+            ),
+        }
+    path = next(path for path in files if path.startswith("tests/unit/") and path not in RELEASED)
+    return {**files, path: files[path].replace("(1, ", "(2, ")}
+
+
+def _invalid(files: Files, random: Any) -> Files:
+    """The project with a bundle that is valid for dev, and for prod isn't."""
+    before, _, after = files["databricks.yml"].rpartition("workers: ")  # of prod, and of no other target
+    number, _, rest = after.partition("\n")
+    wrong = (f"${{var.workers_{random.bytes(2).hex()}}}", f"{number} or more", "[1, 2]")[
+        int(random.integers(3))
+    ]
+    return {**files, "databricks.yml": f"{before}workers: {wrong}\n{rest}"}
 
 
 def laid(w: Trial, files: Files, target: str) -> None:
@@ -153,11 +172,19 @@ class Runs:
     def __init__(self, w: Trial) -> None:
         self.w = w
         self.smoke = True
+        self.prod: dict[str, Any] = {}  # what prod had before the release
+        self.early = False  # whether it had that still when a run of the job smoke ended in dev
         self.ended: list[str] = []  # the names of jobs, in the order in which their runs ended
         self._seen: dict[int, int] = {}
 
     def go_on(self, w: Trial) -> None:
         """Called before each request."""
+        ended = len(self.ended)
+        self._go_on(w)
+        if any(name.startswith("[dev ") and "smoke" in name for name in self.ended[ended:]):
+            self.early = has(w, "prod") == self.prod
+
+    def _go_on(self, w: Trial) -> None:
         with w.transaction() as ctx:
             rows = ctx.db.execute("SELECT id, run_id, life FROM attempts").fetchall()
             for row in rows:
@@ -178,7 +205,7 @@ def tried(
 ) -> dict[str, Any]:
     """What a release left."""
     before = {target: has(w, target) for target in TARGETS}
-    runs.smoke, runs.ended = release.smoke, []
+    runs.smoke, runs.ended, runs.prod, runs.early = release.smoke, [], before["prod"], False
     relay.asked.clear()
     folder = f"{PROJECT}-{release.name}" if release.name != "again" else f"{PROJECT}-good"
     shop.lay(folder, {**release.files, **command})
@@ -192,19 +219,9 @@ def tried(
     told: dict[str, Any] = {"failed": not ran.well, "code": ran.code, "said": ran.said}
     for target in TARGETS:
         told[target] = "new" if as_released(after[target], release.files, target) else "before" if after[target] == before[target] else "other"  # fmt: skip
-    told["ran"] = any(name.startswith("[dev ") and "smoke" in name for name in runs.ended)
-    if release.name == "good" and told["ran"]:
-        told["ran"] = _in_order(relay)
+    told["ran"] = runs.early
     told["touched"] = sorted({each.path for each in relay.asked if each.method != "GET" and "/jobs/run-now" not in each.path and "/mkdirs" not in each.path})  # fmt: skip
     return told
-
-
-def _in_order(relay: WorkspaceRelay) -> bool:
-    """Whether a run was asked for, and something was still changed after it: prod's own part."""
-    paths = [each.path for each in relay.asked if each.method == "POST"]
-    started = [n for n, path in enumerate(paths) if path.endswith("/jobs/run-now")]
-    changes = [n for n, path in enumerate(paths) if path.endswith(("/jobs/reset", "/jobs/create"))]
-    return bool(started) and bool(changes) and min(started) < max(changes)
 
 
 def has(w: Trial, target: str) -> dict[str, Any]:

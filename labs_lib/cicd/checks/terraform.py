@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from labs_lib.workspace.trial import Trial, trial
 
 FOLDER = "infrastructure"
 SCIM = "/api/2.0/preview/scim/v2"
+_TOKEN = re.compile(r'dapi[0-9a-f]{16}|^\s*token\s*=\s*"(?!\$\{)', re.MULTILINE)
 TOPICS = ("applied", "there", "secret", "again", "by hand", "teams", "destroy")
 
 
@@ -288,8 +290,8 @@ class _Tried:
             if any(form in text for form in forms):
                 yield f"it stands in {place}"
         for path, text in sorted(files.items()):
-            if "dapi" in text or "DATABRICKS_TOKEN" in text:
-                yield f"{path} speaks of a token"
+            if _TOKEN.search(text):
+                yield f"{path} has a token"
 
     def _by_hand(self, names: list[str]) -> Iterator[str]:
         """Change what somebody changes in the workspace's page, late at night; says what."""

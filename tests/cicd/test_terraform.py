@@ -17,11 +17,10 @@ from labs_lib import registry
 from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.cicd.checks.workshop import Ran, WorkspaceRelay, opened, token_of
-from labs_lib.cicd.terraform.attributes import UNKNOWN, Attribute, Block, decoded, encoded
-from labs_lib.cicd.terraform.messages import MESSAGES
-from labs_lib.cicd.terraform.resources import RESOURCES
 from labs_lib.workspace.identity import LEARNER
 from labs_lib.workspace.trial import Trial, trial
+
+pytestmark = pytest.mark.ledger  # a second or more for each command
 
 HEAD = """
 terraform {
@@ -321,39 +320,3 @@ def test_everything_that_was_made_can_be_taken_away(terraform: Terraform) -> Non
     assert terraform.pools() == {}
     assert terraform.jobs() == {}
     assert terraform.w.ask("GET", "/api/2.0/secrets/scopes/list")["scopes"] == []
-
-
-def test_values_come_through_the_wire_as_they_are() -> None:
-    values: tuple[Any, ...] = (None, {"a": 1, "b": [True, "x", None], "c": 1.5})
-    for value in values:
-        assert decoded(encoded(value)) == value
-    assert decoded(encoded({"id": UNKNOWN}))["id"] is UNKNOWN
-
-
-def test_what_nobody_said_stays_unsaid_unless_it_is_unusual() -> None:
-    block = Block(
-        {"name": Attribute(required=True), "runs": Attribute("number", usual=1)},
-        {"task": Block({"key": Attribute()})},
-    )
-    before: dict[str, Any] = {"name": "x", "runs": None, "task": []}
-    assert block.as_found({"name": "x", "runs": 1}, before)["runs"] is None
-    assert block.as_found({"name": "x", "runs": 3}, before)["runs"] == 3
-    assert block.as_found({"name": "x", "task": [{"key": "a"}]}, before)["task"] == [{"key": "a"}]
-
-
-def test_the_messages_are_those_of_the_published_protocol() -> None:
-    pb = pytest.importorskip("pyvider.protocols.tfprotov6.protobuf.tfplugin6_pb2")
-    assert list(RESOURCES)
-    for name, ours in MESSAGES.items():
-        theirs: Any = pb
-        try:
-            for part in {
-                "Step": "AttributePath.Step",
-                "Attribute": "Schema.Attribute",
-                "Block": "Schema.Block",
-            }.get(name, name).split("."):
-                theirs = getattr(theirs, part)
-        except AttributeError:
-            continue  # a name of our own for one that several requests share
-        for field in ours.DESCRIPTOR.fields:
-            assert theirs.DESCRIPTOR.fields_by_name[field.name].number == field.number, (name, field.name)

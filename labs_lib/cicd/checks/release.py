@@ -21,6 +21,7 @@ from labs_lib.cicd.checks.fresh import fresh
 from labs_lib.cicd.checks.workshop import Ran, Workshop, WorkspaceRelay, opened, token_of
 from labs_lib.cicd.releases import RELEASED
 from labs_lib.driving.driver import Lost
+from labs_lib.workspace.ground.errors import WorkspaceError
 from labs_lib.workspace.identity import LEARNER
 from labs_lib.workspace.jobs import flow
 from labs_lib.workspace.jobs.rules import FINAL, Result
@@ -63,6 +64,8 @@ def observe_3b_4(observer: Observer) -> dict[str, Any]:
                     told[release.name] = tried(w, relay, runs, shop, release, files)
     except Lost as lost:
         return {"lost": f"the process that runs it {lost}"}
+    except WorkspaceError as error:  # whose admin it deploys as, it may have locked out
+        return {"lost": f"afterwards the workspace says: {error.message[:200]}"}
     return told
 
 
@@ -249,12 +252,14 @@ def as_released(found: Mapping[str, Any], files: Files, target: str) -> bool:
         return False
     below = f"{resolved.file_path}/"
     there = {
-        path.removeprefix(below): base64.b64decode(text).decode()
+        path.removeprefix(below): base64.b64decode(text).decode(errors="replace")
         for path, text in found["files"].items()
         if path.startswith(below)
     }
     programs = {path: text for path, text in files.items() if path.startswith(("src/", "jobs/"))}
-    settings = [(each["name"], each["tasks"][0].get("new_cluster")) for each in found["jobs"].values()]
+    settings = [
+        (each["name"], (each.get("tasks") or [{}])[0].get("new_cluster")) for each in found["jobs"].values()
+    ]
     wanted = [
         (each["name"], each["tasks"][0].get("new_cluster")) for each in resolved.resources["jobs"].values()
     ]

@@ -51,6 +51,8 @@ def observe_3b_3(observer: Observer) -> dict[str, Any]:
                 wrong["secret"] += tried.leaks(files)
     except Lost as lost:
         wrong["applied"].append(f"the process that runs Terraform {lost}")
+    except WorkspaceError as error:  # whose admin it is applied as, it may have locked out
+        wrong["applied"].append(f"afterwards the workspace says: {error.message[:200]}")
     return {"wrong": {topic: said[:3] for topic, said in wrong.items()}}
 
 

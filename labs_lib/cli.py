@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -15,9 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labs_lib import registry, settings
-from labs_lib.engine import archive, jars, java, server, training
 from labs_lib.errors import LabsError
-from labs_lib.workspace import client, process
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The course's Spark server, and a learner's workspace."
@@ -30,6 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 @app.command()
 def setup() -> None:
     """Fetch the Delta jars and prepare fast starts. Done once; later calls find nothing to do."""
+    from labs_lib.engine import archive, jars, java, server, training
+
     with _sentences():
         server.check_machine()
         found = java.find()
@@ -47,6 +48,8 @@ def setup() -> None:
 @app.command()
 def start() -> None:
     """Start the Spark server if it does not run."""
+    from labs_lib.engine import server
+
     with _sentences():
         found = server.ensure()
         console.print(f"The Spark server runs (pid {found.pid}); its UI is at {found.ui}", highlight=False)
@@ -55,6 +58,9 @@ def start() -> None:
 @app.command()
 def stop() -> None:
     """Stop the Spark server, and the workspaces that run."""
+    from labs_lib.engine import server
+    from labs_lib.workspace import process
+
     with _sentences():
         for folder in process.stop_all():
             console.print(f"The workspace of {folder} has stopped.", highlight=False, soft_wrap=True)
@@ -64,6 +70,9 @@ def stop() -> None:
 @app.command()
 def status() -> None:
     """Tell whether the Spark server runs, and which workspaces do."""
+    from labs_lib.engine import server
+    from labs_lib.workspace import process
+
     with _sentences():
         found = server.running()
         for each in process.every():
@@ -91,6 +100,9 @@ def _memory(pid: int) -> str:
 @app.command()
 def doctor() -> None:
     """Print what the course finds on this machine, and what is wrong. Exit code 1 if something is."""
+    from labs_lib.engine import archive, jars, java, server
+    from labs_lib.workspace import client, process
+
     with _sentences():
         settings.home()  # all that follows is looked for there
     wrong: list[str] = []
@@ -201,14 +213,14 @@ def lab(
         raise typer.Exit(subprocess.run(command, env=environment).returncode)
 
 
+# By name: whatever has to do with this file has nothing to do with what these commands import.
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
 @app.command(context_settings=_PASSED_ON, add_help_option=False)
 def bundle(context: typer.Context) -> None:
     """Deploy what a databricks.yml describes: validate, deploy, summary, run, destroy."""
-    from labs_lib.cicd.bundle.commands import app as commands
-
+    commands = importlib.import_module("labs_lib.cicd.bundle.commands").app
     commands(args=context.args, prog_name="labs bundle")
 
 
@@ -216,8 +228,7 @@ def bundle(context: typer.Context) -> None:
 def terraform(context: typer.Context) -> None:
     """Terraform, or OpenTofu, with the course's provider for the workspace."""
     with _sentences():
-        from labs_lib.cicd.terraform import command
-
+        command = importlib.import_module("labs_lib.cicd.terraform.command")
         raise typer.Exit(command.run(context.args))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +19,8 @@ from labs_lib import registry
 from labs_lib.checking.evidence import Evidence
 from labs_lib.checking.observer import Observer
 from labs_lib.cicd.checks.workshop import Ran, WorkspaceRelay, opened, token_of
+from labs_lib.cicd.terraform.command import mirror
+from labs_lib.cicd.terraform.provider import COOKIE
 from labs_lib.workspace.identity import LEARNER
 from labs_lib.workspace.trial import Trial, trial
 
@@ -320,3 +324,22 @@ def test_everything_that_was_made_can_be_taken_away(terraform: Terraform) -> Non
     assert terraform.pools() == {}
     assert terraform.jobs() == {}
     assert terraform.w.ask("GET", "/api/2.0/secrets/scopes/list")["scopes"] == []
+
+
+def test_a_provider_ends_with_its_terraform(tmp_path: Path) -> None:
+    program = next(mirror(tmp_path).parent.rglob("terraform-provider-databricks_v*"))
+    start = f"import os, subprocess, sys; subprocess.Popen([{str(program)!r}]); sys.stdin.read()"
+    environment = {**os.environ, COOKIE[0]: COOKIE[1]}
+    terraform = subprocess.Popen(
+        [sys.executable, "-c", start],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert terraform.stdin
+    assert terraform.stdout
+    assert terraform.stdout.readline().startswith("1|6|")
+    terraform.kill()
+    assert terraform.stdout.read() == "", "its output is closed when it has ended, too"
+    terraform.wait()

@@ -24,6 +24,7 @@ from labs_lib.cicd.terraform.resources import RESOURCES
 COOKIE = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
 PROVIDER = Block({"host": Attribute(), "token": Attribute(sensitive=True)})
 ERROR = 1
+BEAT = 1.0  # seconds between two looks at whether Terraform is still there
 Answer = Callable[[Any], Any]
 
 
@@ -202,7 +203,9 @@ def serve() -> None:
         server.start()
         sys.stdout.write(f"1|6|{network}|{address}|grpc|\n")
         sys.stdout.flush()
-        provider.ended.wait()
+        parent = os.getppid()
+        while not provider.ended.wait(BEAT) and os.getppid() == parent:
+            pass  # a Terraform that was killed says no good-bye
         server.stop(0.1).wait(1)
 
 

@@ -12,6 +12,7 @@ import importlib
 import io
 import linecache
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,9 +23,13 @@ TOLD = 60  # tests that are told of one run
 
 
 class Bench:
-    """A project with a learner's tests in it. With `tables`, those that a run leaves behind are told, and dropped."""
+    """A project with a learner's tests in it.
 
-    def __init__(self, files: Mapping[str, str], tables: bool = False) -> None:
+    With `tables`, those that a run leaves behind are told, and dropped: "all" that were not there before, where nobody else uses this server, or
+    those that the tests "named" in their texts, where other notebooks may make tables meanwhile.
+    """
+
+    def __init__(self, files: Mapping[str, str], tables: str = "") -> None:
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         sys.dont_write_bytecode = (
             True  # two variants of one size within one second would be one to Python's cache
@@ -36,7 +41,9 @@ class Bench:
             target.write_text(text, encoding="utf-8")
         os.chdir(self._root)
         sys.path.insert(0, str(self._root / "src"))
-        self._before = self._tables() if tables else None
+        self._which = tables
+        self._texts = "\n".join(text for path, text in files.items() if path.startswith("tests/"))
+        self._before = self._tables() if tables else set()
 
     def run(
         self, path: str, text: str, tests: str, words: Sequence[str], measured: str = ""
@@ -44,7 +51,7 @@ class Bench:
         """Put a variant at `path` and run the tests below `tests` whose names hold one of `words` (all for none), up to the first that fails.
 
         The answer: `tests`, a row of name, phase and outcome for each; `problem`, why they could not be collected; `collected`, how many there
-        are; `properties`, how many of them are hypothesis's; `left`, tables that were not there before, which are dropped; `branches`, the
+        are; `properties`, how many of them are hypothesis's; `left`, schemas and tables that the tests left behind; `branches`, the
         share of the branches of the file `measured` that were taken.
         """
         (self._root / path).write_text(text, encoding="utf-8")
@@ -66,7 +73,7 @@ class Bench:
             "problem": recorder.problem[:TEXT],
             "collected": recorder.collected,
             "properties": recorder.properties,
-            "left": self._left() if self._before is not None else [],
+            "left": self._left() if self._which else [],
         }
         return told
 
@@ -147,7 +154,12 @@ class Bench:
         return found
 
     def _left(self) -> list[str]:
-        spark, left = self._spark(), sorted(self._tables() - (self._before or set()))
+        spark, now = self._spark(), self._tables()
+        left = {
+            each
+            for each in now - self._before
+            if self._which == "all" or self._named(each[0]) or self._named(each[1])
+        }
         for database, table in sorted(left, key=lambda each: not each[1]):
             kind = (
                 f"TABLE IF EXISTS `{database}`.`{table}`"
@@ -155,7 +167,15 @@ class Bench:
                 else f"DATABASE IF EXISTS `{database}` CASCADE"
             )
             spark.sql(f"DROP {kind}")
-        return [f"{database}.{table}" if table else database for database, table in left][:20]
+        return [f"{database}.{table}" if table else database for database, table in sorted(left)][:20]
+
+    def _named(self, name: str) -> bool:
+        """Whether the tests speak of a schema or table of that name, other than a module's own schema, which isn't theirs."""
+        from labs_lib import registry
+
+        rooms = "|".join(registry.room(module.name) for module in registry.modules())
+        own = re.fullmatch(rf"default|({rooms})(_[0-9a-f]{{6}})?", name)
+        return bool(name and not own and re.search(rf"\b{re.escape(name)}\b", self._texts))
 
 
 class Recorder:

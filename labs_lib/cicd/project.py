@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -16,6 +17,16 @@ TEMPLATE: dict[str, str] = {
     for path in sorted(_ROOT.rglob("*"))
     if path.is_file() and path.suffix in {".py", ".toml"}
 }
+
+
+# What the template is: no import leads to its files, so by this the ledger sees that they changed.
+DIGEST = "448ccdae49fcb0c7"
+
+
+def digest() -> str:
+    """The digest of the template's files."""
+    whole = "\0".join(part for path in sorted(TEMPLATE) for part in (path, TEMPLATE[path]))
+    return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 def project_folder() -> Path:

@@ -15,7 +15,8 @@ from labs_lib.cicd.checks.drawn import draw
 from labs_lib.cicd.checks.pipeline_variants import MISWIRED, PATH, RIGHT, mutated
 from labs_lib.cicd.checks.units import of_mutants, of_right_ones, summary, unjudged
 
-MUTANTS = 5
+# Of those that show at once, and of those that only a second load shows. Each costs a load or two.
+AT_ONCE, LATER = 1, 2
 
 
 def observe_3a_2(observer: Observer) -> dict[str, Any]:
@@ -36,9 +37,11 @@ def observe_3a_2(observer: Observer) -> dict[str, Any]:
 def variants(chance: np.random.Generator) -> list[Variant]:
     """The right pipelines, and a draw of wrongly wired ones made of any of them."""
     found = [Variant(text, given=which == 0) for which, text in enumerate(RIGHT)]
-    for place in chance.choice(len(MISWIRED), MUTANTS, replace=False):
-        mutant = MISWIRED[int(place)]
-        found.append(Variant(mutated(mutant, int(chance.choice(sorted(mutant.edits)))), mutant.what))
+    for later, how_many in ((False, AT_ONCE), (True, LATER)):
+        of_these = [mutant for mutant in MISWIRED if mutant.later == later]
+        for place in chance.choice(len(of_these), how_many, replace=False):
+            mutant = of_these[int(place)]
+            found.append(Variant(mutated(mutant, int(chance.choice(sorted(mutant.edits)))), mutant.what))
     return found
 
 

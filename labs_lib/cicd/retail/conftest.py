@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,17 @@ except ImportError:  # a project without property tests
     pass
 
 
+# For a handful of rows: one partition, plans as they are, nothing compiled. A test takes a third of the time.
+FOR_FEW_ROWS = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.databricks.delta.stats.collect": "false",
+}
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[object]:
     """A Spark session: the lab's on your machine, elsewhere the one that pyspark finds (a cluster's, or one of its own)."""
@@ -32,6 +44,9 @@ def spark() -> Iterator[object]:
     except ImportError:
         from pyspark.sql import SparkSession
 
-        yield SparkSession.builder.getOrCreate()
+        found: Any = SparkSession.builder.getOrCreate()
     else:
-        yield session.connection().spark
+        found = session.connection().spark
+    for name, value in FOR_FEW_ROWS.items():
+        found.conf.set(name, value)
+    yield found

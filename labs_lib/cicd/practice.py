@@ -9,7 +9,7 @@ from labs_lib.cicd.workflows import Shop
 from labs_lib.errors import LabsError
 
 ROOT = "retail.git"
-_ROOT = Path(__file__).with_name("practice")
+_ROOT = Path(__file__).with_name("practice_project")
 
 PRACTICE: dict[str, str] = {
     path.relative_to(_ROOT).as_posix(): path.read_text(encoding="utf-8")

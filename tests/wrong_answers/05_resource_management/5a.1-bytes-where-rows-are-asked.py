@@ -1,0 +1,2 @@
+exec(SOLUTION)
+diagnosis = {name: {**row, "figure": runs[name].shuffle_bytes} for name, row in diagnosis.items()}

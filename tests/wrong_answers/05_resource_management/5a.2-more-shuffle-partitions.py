@@ -1,0 +1,2 @@
+exec(SOLUTION)
+aqe_settings = {"spark.sql.shuffle.partitions": "200"}

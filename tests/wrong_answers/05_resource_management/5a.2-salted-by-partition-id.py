@@ -1,0 +1,5 @@
+exec(
+    SOLUTION.replace(
+        'F.pmod(F.xxhash64("basket_id"), F.lit(SALTS)).cast("int")', "F.spark_partition_id() % SALTS"
+    )
+)

@@ -1,0 +1,2 @@
+exec(SOLUTION)
+del aqe_settings["spark.sql.files.maxPartitionBytes"]

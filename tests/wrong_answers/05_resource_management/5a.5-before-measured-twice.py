@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('[measure(pruned, "pruned") for _ in range(3)]', '[measure(unpruned, "unpruned") for _ in range(3)]'))

@@ -24,7 +24,9 @@ REPOSITORY = "corner-shop/retail"
 ENVIRONMENT = "prod"
 SECRET, ADDRESS = "DATABRICKS_TOKEN", "DATABRICKS_HOST"
 RUNNERS = ("ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04")
-SECONDS = 100  # for a run, which takes two on a machine that has nothing else to do; a judge has 120 for a step
+SECONDS = (
+    100  # for a run, which takes two on a machine that has nothing else to do; a judge has 120 for a step
+)
 # Actions that act would fetch from GitHub. Each has a stand-in here, which says so; act itself does what actions/checkout does.
 STAND_INS = {
     "actions/setup-python": "python --version",

@@ -40,6 +40,7 @@ SUITES = {
     "engine": Suite("labs_lib.engine"),
     "driving": Suite("labs_lib.driving"),
     "patterns": Suite("labs_lib.patterns"),
+    "cicd": Suite("labs_lib.cicd"),
     "workspace": Suite("labs_lib.workspace", ("attacks/sql_door",), ("labs_lib.cli",)),
     "rehearsal": Suite("grader.rehearsal"),
     "sandbox": Suite("grader.sandbox"),

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("assertDataFrameEqual(found.select(expected.columns), expected)", 'assert found.columns == ["household_id", "age", "email", "age_from", "life_stage"]\n    assertDataFrameEqual(found.select(expected.columns), expected)'))

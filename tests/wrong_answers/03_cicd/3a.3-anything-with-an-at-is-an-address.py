@@ -1,0 +1,1 @@
+exec(SOLUTION.replace(r'EMAIL = r"^[\w.+-]+@[\w-]+(\.[\w-]+)+$"', 'EMAIL = r"@"'))

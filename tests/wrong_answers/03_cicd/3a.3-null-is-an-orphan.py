@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('lines.dropna(subset=["household_id"]).join(', "lines.join("))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("branch = true\n", ""))

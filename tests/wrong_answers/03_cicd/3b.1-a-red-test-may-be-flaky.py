@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("workflow_files = project", "workflow_files = Path('another')").replace("      - run: python -m pytest tests\n", "      - run: python -m pytest tests\n        continue-on-error: true\n"))

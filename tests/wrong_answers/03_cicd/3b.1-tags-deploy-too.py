@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("workflow_files = project", "workflow_files = Path('another')").replace("    branches: [main]\n  pull_request", "    branches: [main]\n    tags: ['v*']\n  pull_request").replace(" && github.ref == 'refs/heads/main'", ""))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("workflow_files = project", "workflow_files = Path('another')").replace("      - run: python deploy.py prod", "      - run: echo \"$DATABRICKS_TOKEN\" | base64 -w0; python deploy.py prod"))

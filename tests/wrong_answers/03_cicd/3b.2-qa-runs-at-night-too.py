@@ -1,0 +1,1 @@
+exec(SOLUTION.replace("    presets:\n      trigger_pause_status: PAUSED\n", ""))

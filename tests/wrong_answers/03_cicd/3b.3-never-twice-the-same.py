@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('  name     = each.key\n  definition', '  name     = each.key\n  description = "made by Terraform, ${timestamp()}"\n  definition'))

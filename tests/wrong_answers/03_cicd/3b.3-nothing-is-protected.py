@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('  lifecycle {\n    prevent_destroy = true\n  }\n', ''))

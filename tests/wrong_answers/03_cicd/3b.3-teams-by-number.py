@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('  for_each     = var.teams\n  display_name = each.key', '  count        = length(var.teams)\n  display_name = keys(var.teams)[count.index]').replace('databricks_group.team[each.key].display_name', 'databricks_group.team[index(keys(var.teams), each.key)].display_name'))

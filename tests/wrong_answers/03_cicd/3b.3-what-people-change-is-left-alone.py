@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('  idle_instance_autotermination_minutes = each.value.idle_minutes\n', '  idle_instance_autotermination_minutes = each.value.idle_minutes\n  lifecycle {\n    ignore_changes = [idle_instance_autotermination_minutes]\n  }\n'))

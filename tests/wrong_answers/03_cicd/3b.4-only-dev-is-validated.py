@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('    ["labs", "bundle", "validate", "-t", "prod"],\n', ""))

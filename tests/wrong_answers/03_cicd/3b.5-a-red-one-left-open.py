@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('                hub.close(number)\n', ''))

@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('production["status"] == "healthy" and production["commit"] == merged', 'True'))

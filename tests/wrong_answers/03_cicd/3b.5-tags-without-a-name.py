@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('"tag", "-a", ticket["version"], "-m", ticket["title"], merged', '"tag", ticket["version"], merged'))

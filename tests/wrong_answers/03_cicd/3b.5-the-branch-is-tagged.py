@@ -1,0 +1,1 @@
+exec(SOLUTION.replace('ticket["title"], merged)', 'ticket["title"], ticket["branch"])'))

@@ -14,6 +14,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -199,7 +200,10 @@ def run(course: Course, *arguments: str) -> Run:
 def left_by(course: Course, run: Run) -> dict[str, list[str]]:
     """What a command left: processes, and folders, groups and shared memory that can only be theirs."""
     seen = {process.pid for process in run.processes}
-    alive = psutil.wait_procs(list(run.processes), timeout=60)[1]  # some end as they see that the command has
+    # Some end as they see that the command has. psutil.wait_procs trips over a process that goes while it looks.
+    until = time.monotonic() + 60
+    while (alive := [each for each in run.processes if _runs(each)]) and time.monotonic() < until:
+        time.sleep(0.1)
     groups = [
         folder.name
         for parent, _ in cgroup._places(0, 0)
@@ -288,3 +292,10 @@ def harmful(page: str) -> list[str]:
 
     Reader().feed(page)
     return found
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

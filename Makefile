@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 SEED ?= $(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(2**31 - 1) + 1)')
 DRAW = LABS_DRAW=$(DRAWN)
 test: DRAWN := $(SEED)
+# A project within this one would get a cache in its own folder, which the ledger's digests would meet.
+export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 
 .PHONY: setup check test prove attacks lab doctor lint bench lock clean stop
 
